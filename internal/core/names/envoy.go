@@ -1,0 +1,89 @@
+package names
+
+import (
+	"strconv"
+
+	"openservicemesh.io/osm/internal/core/meshid"
+)
+
+// Listeners, special clusters and chains.
+const (
+	ListenerOutbound    = "outbound-listener"
+	ListenerInbound     = "inbound-listener"
+	ListenerMetrics     = "inbound-prometheus-listener"
+	ListenerLiveness    = "liveness_listener"
+	ListenerReadiness   = "readiness_listener"
+	ListenerStartup     = "startup_listener"
+	ClusterController   = "osm-controller"
+	ClusterPassthrough  = "passthrough-outbound"
+	ClusterMetrics      = "envoy-metrics-cluster"
+	ClusterTracing      = "envoy-tracing-cluster"
+	ChainPassthrough    = "outbound-egress-filter-chain"
+	RouteConfigIngress  = "rds-ingress"
+	PolicyRBACForRoute  = "rbac-for-route"
+	FilterL4RBAC        = "l4_rbac"
+	ALPNMesh            = "osm"
+	StatPrefixHTTPProbe = "health_probes_http"
+)
+
+func num(p uint16) string { return strconv.Itoa(int(p)) }
+
+// OutboundChain returns "outbound_<ns>/<svc>_<port>_<proto>"; port is the Service's port.
+func OutboundChain(s meshid.Service, port uint16, p meshid.Protocol) string {
+	return "outbound_" + s.String() + "_" + num(port) + "_" + string(p)
+}
+
+// InboundChain returns "inbound_<ns>/<svc>_<targetPort>_<proto>".
+func InboundChain(s meshid.Service, targetPort uint16, p meshid.Protocol) string {
+	return "inbound_" + s.String() + "_" + num(targetPort) + "_" + string(p)
+}
+
+// OutboundRoutes returns "rds-outbound.<port>".
+func OutboundRoutes(port uint16) string { return "rds-outbound." + num(port) }
+
+// InboundRoutes returns "rds-inbound.<targetPort>".
+func InboundRoutes(targetPort uint16) string { return "rds-inbound." + num(targetPort) }
+
+// OutboundVirtualHost returns "outbound_virtual-host|<fqdn>".
+func OutboundVirtualHost(fqdn string) string { return "outbound_virtual-host|" + fqdn }
+
+// InboundVirtualHost returns "inbound_virtual-host|<fqdn>".
+func InboundVirtualHost(fqdn string) string { return "inbound_virtual-host|" + fqdn }
+
+// UpstreamCluster returns "<ns>/<svc>|<targetPort>", the name dashboards know.
+func UpstreamCluster(s meshid.Service, targetPort uint16) string {
+	return s.String() + "|" + num(targetPort)
+}
+
+// LocalCluster returns "<ns>/<svc>|<targetPort>|local", the application beside the sidecar.
+func LocalCluster(s meshid.Service, targetPort uint16) string {
+	return UpstreamCluster(s, targetPort) + "|local"
+}
+
+// SecretServiceCert returns "service-cert:<ns>/<sa>".
+func SecretServiceCert(i meshid.Identity) string {
+	return "service-cert:" + i.Namespace + "/" + i.ServiceAccount
+}
+
+// SecretRootOutbound returns "root-cert-for-mtls-outbound:<ns>/<svc>".
+func SecretRootOutbound(s meshid.Service) string { return "root-cert-for-mtls-outbound:" + s.String() }
+
+// SecretRootInbound returns "root-cert-for-mtls-inbound:<ns>/<sa>".
+func SecretRootInbound(i meshid.Identity) string {
+	return "root-cert-for-mtls-inbound:" + i.Namespace + "/" + i.ServiceAccount
+}
+
+// ServiceHosts lists the host names a service answers to on one port, short to long, each with and without ":port".
+// short adds "<svc>" alone, which means this service only to callers of its own namespace.
+func ServiceHosts(s meshid.Service, port uint16, short bool) []string {
+	base := s.Name + "." + s.Namespace
+	hosts := []string{base, base + ".svc", base + ".svc.cluster", base + ".svc.cluster.local"}
+	if short {
+		hosts = append([]string{s.Name}, hosts...)
+	}
+	out := make([]string, 0, 2*len(hosts))
+	for _, h := range hosts {
+		out = append(out, h, h+":"+num(port))
+	}
+	return out
+}
