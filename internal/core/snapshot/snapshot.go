@@ -1,0 +1,91 @@
+package snapshot
+
+import (
+	"net/netip"
+
+	"openservicemesh.io/osm/internal/core/meshid"
+)
+
+// Snapshot is one consistent view. Every field is read-only after New; equal parts of successive generations are
+// shared by pointer, so an unchanged part can be recognised without comparing it.
+type Snapshot struct {
+	// Generation counts snapshots of one process, starting at 1.
+	Generation uint64
+	Mesh       Mesh
+	// Services are the Services of monitored namespaces, sorted by namespace and name.
+	Services []*Service
+	// Pods are the pods of monitored namespaces that have not finished, sorted by namespace and name.
+	Pods []*Pod
+	// Endpoints are the ready addresses behind each service port.
+	Endpoints Endpoints
+	// Policies are the user's policy objects of monitored namespaces, by kind.
+	Policies Policies
+
+	services  map[meshid.Service]*Service
+	pods      map[meshid.Pod]*Pod
+	backing   map[meshid.Service][]meshid.Identity
+	podToSvcs map[meshid.Pod][]meshid.Service
+}
+
+// Mesh is what MeshConfig and the control plane's own flags say that proxies depend on.
+type Mesh struct {
+	TrustDomain meshid.TrustDomain
+	// Permissive: every service is reachable from every pod and no TrafficTarget is enforced.
+	Permissive bool
+	// Egress: destinations the mesh does not know pass through to where they were going.
+	Egress bool
+	TLS    TLSParams
+	// FeatureFlags are MeshConfig's, by their JSON name, only those that are set.
+	FeatureFlags map[string]bool
+}
+
+// TLSParams bound the TLS handshake between sidecars. Versions are MeshConfig's words, for example "TLSv1_2".
+type TLSParams struct {
+	MinVersion, MaxVersion string
+	CipherSuites, Curves   []string
+}
+
+// Service is a Kubernetes Service of a monitored namespace.
+type Service struct {
+	ID meshid.Service
+	// ClusterIPs are the virtual addresses; empty for a headless Service.
+	ClusterIPs []netip.Addr
+	Headless   bool
+	// Selector is nil for a Service without one: its endpoints are made by somebody else.
+	Selector map[string]string
+	// Ports are the TCP ports, in the Service's order.
+	Ports []ServicePort
+}
+
+// ServicePort is one TCP port of a Service.
+type ServicePort struct {
+	Name string
+	Port uint16
+	// TargetPort is the number the pods listen on: a named target port is resolved through the endpoints or the
+	// containers, and falls back to Port when nothing tells.
+	TargetPort uint16
+	Protocol   meshid.Protocol
+}
+
+// Pod is a pod of a monitored namespace.
+type Pod struct {
+	ID       meshid.Pod
+	Identity meshid.Identity
+	// ProxyUUID is the value of the osm-proxy-uuid label; empty when the pod has no sidecar.
+	ProxyUUID string
+	Labels    map[string]string
+	IPs       []netip.Addr
+	// Scrape is whether prometheus.io/scrape is true.
+	Scrape bool
+}
+
+// Endpoint is one address of a service port.
+type Endpoint struct {
+	Addr netip.AddrPort
+	// Pod is the pod behind the address, if the EndpointSlice says so.
+	Pod meshid.Pod
+}
+
+// Endpoints maps a service port to its ready addresses, sorted and without duplicates. Slices of unchanged ports are
+// shared between generations.
+type Endpoints map[meshid.ServicePort][]Endpoint
