@@ -1,0 +1,14 @@
+package v1alpha1
+
+// Reference names another object in the namespace of the one it is part of.
+type Reference struct {
+	// apiGroup is group and version of the object, e.g.
+	// specs.smi-spec.io/v1alpha4.
+	APIGroup string `json:"apiGroup"`
+
+	// kind is the object's kind.
+	Kind string `json:"kind"`
+
+	// name is the object's name.
+	Name string `json:"name"`
+}

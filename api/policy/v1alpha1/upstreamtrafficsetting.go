@@ -1,0 +1,120 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"openservicemesh.io/osm/api/status"
+)
+
+// UpstreamTrafficSetting limits the connections and requests that one host
+// takes: by its clients' proxies (connectionSettings) and by its own
+// (rateLimit).
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:storageversion
+// +kubebuilder:resource:path=upstreamtrafficsettings,singular=upstreamtrafficsetting,shortName=upstreamtrafficsetting,scope=Namespaced
+// +kubebuilder:printcolumn:name=Status,type=string,JSONPath=`.status.currentStatus`,description="Whether the policy is in force"
+// +kubebuilder:printcolumn:name=Age,type=date,JSONPath=`.metadata.creationTimestamp`
+type UpstreamTrafficSetting struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is the policy.
+	// +optional
+	Spec UpstreamTrafficSettingSpec `json:"spec,omitzero"`
+
+	// status is written by the control plane.
+	// +optional
+	Status status.Summary `json:"status,omitzero"`
+}
+
+// UpstreamTrafficSettingList is a list of UpstreamTrafficSetting.
+//
+// +kubebuilder:object:root=true
+type UpstreamTrafficSettingList struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	Items []UpstreamTrafficSetting `json:"items"`
+}
+
+// UpstreamTrafficSettingSpec is what one host takes.
+type UpstreamTrafficSettingSpec struct {
+	// host is the fully qualified name. Of a service in the mesh it is
+	// <service>.<namespace>.svc.cluster.local, and the object lives in that
+	// namespace.
+	Host string `json:"host"`
+
+	// connectionSettings are limits that the clients' proxies keep, each for
+	// itself. Exceeding them answers 503.
+	// +optional
+	ConnectionSettings *ConnectionSettingsSpec `json:"connectionSettings,omitempty"`
+
+	// rateLimit are limits that the host's own proxies keep.
+	// +optional
+	RateLimit *RateLimitSpec `json:"rateLimit,omitempty"`
+
+	// httpRoutes are settings for single paths; they replace those of the host.
+	// +optional
+	HTTPRoutes []HTTPRouteSpec `json:"httpRoutes,omitempty"`
+}
+
+// ConnectionSettingsSpec are limits that the clients' proxies keep.
+type ConnectionSettingsSpec struct {
+	// tcp are limits of connections.
+	// +optional
+	TCP *TCPConnectionSettings `json:"tcp,omitempty"`
+
+	// http are limits of requests.
+	// +optional
+	HTTP *HTTPConnectionSettings `json:"http,omitempty"`
+}
+
+// TCPConnectionSettings are limits of connections.
+type TCPConnectionSettings struct {
+	// maxConnections is the number of connections open at a time. Absent:
+	// unlimited.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=4294967295
+	// +optional
+	MaxConnections *int64 `json:"maxConnections,omitempty"`
+
+	// connectTimeout is how long connecting may take. Absent: the proxy's own
+	// 5s.
+	// +optional
+	ConnectTimeout Duration `json:"connectTimeout,omitempty"`
+}
+
+// HTTPConnectionSettings are limits of requests.
+type HTTPConnectionSettings struct {
+	// maxRequests is the number of requests under way at a time. Absent:
+	// unlimited.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=4294967295
+	// +optional
+	MaxRequests *int64 `json:"maxRequests,omitempty"`
+
+	// maxRequestsPerConnection is the number of requests after which a
+	// connection is closed. Absent or 0: unlimited.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=4294967295
+	// +optional
+	MaxRequestsPerConnection *int64 `json:"maxRequestsPerConnection,omitempty"`
+
+	// maxPendingRequests is the number of requests that may wait for a
+	// connection. Absent: unlimited.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=4294967295
+	// +optional
+	MaxPendingRequests *int64 `json:"maxPendingRequests,omitempty"`
+
+	// maxRetries is the number of retries under way at a time. Absent:
+	// unlimited.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=4294967295
+	// +optional
+	MaxRetries *int64 `json:"maxRetries,omitempty"`
+}
