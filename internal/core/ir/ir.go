@@ -1,0 +1,191 @@
+package ir
+
+import (
+	"cmp"
+	"slices"
+
+	"openservicemesh.io/osm/internal/core/meshid"
+)
+
+// Proxy is the whole configuration of one kind of proxy.
+type Proxy struct {
+	Identity    meshid.Identity    `json:"identity"`
+	TrustDomain meshid.TrustDomain `json:"trustDomain"`
+	TLS         TLS                `json:"tls"`
+	// IPv6 makes listeners bind the IPv6 wildcard beside the IPv4 one.
+	IPv6 bool `json:"ipv6,omitempty"`
+	// Outbound is nil when the proxy may call nothing: then nothing listens and callers are refused.
+	Outbound *Listener `json:"outbound,omitempty"`
+	// Inbound is nil when the pod backs no service.
+	Inbound *Listener `json:"inbound,omitempty"`
+	// Metrics is whether the metrics listener is programmed.
+	Metrics      bool          `json:"metrics,omitempty"`
+	RouteConfigs []RouteConfig `json:"routeConfigs,omitempty"`
+	Clusters     []Cluster     `json:"clusters,omitempty"`
+	// Trusts are the validation contexts the proxy needs, by secret name.
+	Trusts []Trust `json:"trusts,omitempty"`
+}
+
+// TLS bounds handshakes between sidecars; empty means Envoy's default. Versions are TLSv1_0 … TLSv1_3 or TLS_AUTO.
+type TLS struct {
+	MinVersion   string   `json:"minVersion,omitempty"`
+	MaxVersion   string   `json:"maxVersion,omitempty"`
+	CipherSuites []string `json:"cipherSuites,omitempty"`
+	Curves       []string `json:"curves,omitempty"`
+}
+
+// Listener is a set of filter chains on one port, sorted by name.
+type Listener struct {
+	Chains []Chain `json:"chains"`
+	// Passthrough sends what no chain matches to its original destination; without it such a connection is closed.
+	Passthrough bool `json:"passthrough,omitempty"`
+}
+
+// Chain takes the connections that match and hands them to routes or to clusters.
+type Chain struct {
+	Name     string          `json:"name"`
+	Match    ChainMatch      `json:"match"`
+	Protocol meshid.Protocol `json:"protocol"`
+	// MTLS is set on inbound chains: the connection must be mutual TLS of the mesh.
+	MTLS *MTLS `json:"mtls,omitempty"`
+	// RouteConfig names the routes of an HTTP chain.
+	RouteConfig string `json:"routeConfig,omitempty"`
+	// NormalizePaths rewrites request paths to their canonical form before routes judge them.
+	NormalizePaths bool `json:"normalizePaths,omitempty"`
+	// TCP are the weighted targets of a chain that is not HTTP.
+	TCP []Target `json:"tcp,omitempty"`
+	// Access limits who may connect; nil means anyone whose TLS is accepted. An empty list means nobody.
+	Access *Access `json:"access,omitempty"`
+}
+
+// ChainMatch is the destination (and for inbound chains the TLS server names) a chain is for.
+type ChainMatch struct {
+	Port uint16 `json:"port"`
+	// Addresses are destination IP addresses, sorted; empty means any.
+	Addresses []string `json:"addresses,omitempty"`
+	// ServerNames are TLS SNI values, sorted; empty means any.
+	ServerNames []string `json:"serverNames,omitempty"`
+}
+
+// MTLS names the secrets of a TLS server.
+type MTLS struct {
+	CertSecret  string `json:"certSecret"`
+	TrustSecret string `json:"trustSecret"`
+}
+
+// Access is a list of named permissions, judged per connection. Any match admits.
+type Access struct {
+	Rules []NetworkRule `json:"rules"`
+}
+
+// NetworkRule admits some principals to some ports. Name is "<namespace>/<traffic target>".
+type NetworkRule struct {
+	Name string `json:"name"`
+	// Principals are exact certificate names, sorted.
+	Principals []string `json:"principals"`
+	// Ports are destination ports; empty means any.
+	Ports []uint16 `json:"ports,omitempty"`
+}
+
+// RouteConfig is the virtual hosts of one HTTP port.
+type RouteConfig struct {
+	Name         string        `json:"name"`
+	VirtualHosts []VirtualHost `json:"virtualHosts"`
+}
+
+// VirtualHost is the routes of one set of host names. The first route that matches is taken; a request that matches
+// none is answered 404.
+type VirtualHost struct {
+	Name   string   `json:"name"`
+	Hosts  []string `json:"hosts"`
+	Routes []Route  `json:"routes"`
+	// Access limits who may request what; nil means anyone the connection was accepted from (and always on outbound
+	// hosts). A request that has a route but no rule is answered 403.
+	Access *HTTPAccess `json:"access,omitempty"`
+}
+
+// Route matches requests and sends them to weighted targets.
+type Route struct {
+	Match   RouteMatch `json:"match"`
+	Targets []Target   `json:"targets"`
+}
+
+// RouteMatch is a conjunction. Path and Method are RE2 expressions that must match the whole value; empty matches all.
+type RouteMatch struct {
+	Path    string        `json:"path,omitempty"`
+	Method  string        `json:"method,omitempty"`
+	Headers []HeaderMatch `json:"headers,omitempty"`
+}
+
+// HeaderMatch wants a header's value to match an RE2 expression as a whole. The authority is the header ":authority".
+type HeaderMatch struct {
+	Name  string `json:"name"`
+	Regex string `json:"regex"`
+}
+
+// HTTPAccess is a list of named permissions, judged per request. Any match admits; no rules admit nobody.
+type HTTPAccess struct {
+	Rules []HTTPRule `json:"rules"`
+}
+
+// HTTPRule admits some principals to some requests. Name is "<namespace>/<traffic target>".
+type HTTPRule struct {
+	Name       string       `json:"name"`
+	Matches    []RouteMatch `json:"matches"`
+	Principals []string     `json:"principals"`
+}
+
+// Target is a cluster and its share.
+type Target struct {
+	Cluster string `json:"cluster"`
+	Weight  uint32 `json:"weight"`
+}
+
+// ClusterKind says how a cluster finds its addresses.
+type ClusterKind string
+
+// The kinds of clusters.
+const (
+	// Mesh: endpoints through EDS, mutual TLS, HTTP/2 between sidecars for HTTP protocols.
+	Mesh ClusterKind = "mesh"
+	// Local: the application beside the sidecar.
+	Local ClusterKind = "local"
+	// OriginalDst: wherever the connection was going.
+	OriginalDst ClusterKind = "originalDst"
+	// Admin: the proxy's own admin interface.
+	Admin ClusterKind = "admin"
+)
+
+// Cluster is a place requests go to.
+type Cluster struct {
+	Name     string          `json:"name"`
+	Kind     ClusterKind     `json:"kind"`
+	Protocol meshid.Protocol `json:"protocol,omitempty"`
+	// Port is where a Local cluster's application listens.
+	Port uint16 `json:"port,omitempty"`
+	// ServerName is the SNI of a Mesh cluster.
+	ServerName  string `json:"serverName,omitempty"`
+	CertSecret  string `json:"certSecret,omitempty"`
+	TrustSecret string `json:"trustSecret,omitempty"`
+	// HTTP2Local marks the twin of a Local cluster that speaks HTTP/2 to the application, for requests whose caller
+	// spoke HTTP/2.
+	HTTP2Local bool `json:"http2Local,omitempty"`
+}
+
+// Trust is a validation context: the mesh's roots and, if Names is not nil, the exact certificate names accepted.
+type Trust struct {
+	Secret string   `json:"secret"`
+	Names  []string `json:"names"`
+}
+
+// CompareRouteMatch orders matches: more specific paths (longer) first, then by every field.
+func CompareRouteMatch(a, b RouteMatch) int {
+	return cmp.Or(
+		cmp.Compare(len(b.Path), len(a.Path)), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Method, b.Method),
+		slices.CompareFunc(a.Headers, b.Headers, func(x, y HeaderMatch) int {
+			return cmp.Or(cmp.Compare(x.Name, y.Name), cmp.Compare(x.Regex, y.Regex))
+		}))
+}
+
+// EqualRouteMatch reports whether two matches say the same.
+func EqualRouteMatch(a, b RouteMatch) bool { return CompareRouteMatch(a, b) == 0 }

@@ -1,0 +1,104 @@
+package plan
+
+import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"openservicemesh.io/osm/internal/core/ir"
+	"openservicemesh.io/osm/internal/core/meshid"
+	"openservicemesh.io/osm/internal/core/names"
+	"openservicemesh.io/osm/internal/core/snapshot"
+)
+
+type addr = netip.Addr
+
+// NobodysName is the only accepted certificate name of a service that no pod backs: no certificate bears it, because
+// ".invalid" is reserved (RFC 2606). An empty list would accept every workload of the mesh.
+const NobodysName = "nobody.invalid"
+
+// builder collects one proxy's plan.
+type builder struct {
+	planner  *Planner
+	key      Key
+	clusters map[string]ir.Cluster
+	trusts   map[string]ir.Trust
+	routes   map[string]*ir.RouteConfig
+}
+
+func (b *builder) addCluster(c ir.Cluster) {
+	if _, ok := b.clusters[c.Name]; !ok {
+		b.clusters[c.Name] = c
+	}
+}
+
+// addVirtualHost adds a host to a route config. Host names another virtual host of the config already has are left
+// out, since Envoy refuses a config that says a name twice; a virtual host left without names is dropped.
+func (b *builder) addVirtualHost(config string, v ir.VirtualHost) {
+	rc := b.routes[config]
+	if rc == nil {
+		rc = &ir.RouteConfig{Name: config}
+		b.routes[config] = rc
+	}
+	taken := map[string]bool{}
+	for _, other := range rc.VirtualHosts {
+		if other.Name == v.Name {
+			return
+		}
+		for _, h := range other.Hosts {
+			taken[h] = true
+		}
+	}
+	v.Hosts = slices.DeleteFunc(slices.Clone(v.Hosts), func(h string) bool { return taken[h] })
+	if len(v.Hosts) > 0 {
+		rc.VirtualHosts = append(rc.VirtualHosts, v)
+	}
+}
+
+func (b *builder) principals(ids []meshid.Identity) []string {
+	out := make([]string, 0, len(ids))
+	for _, id := range ids {
+		out = append(out, id.Principal(b.planner.snap.Mesh.TrustDomain))
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// meshCluster adds the cluster (and the trust) of one port of a service and returns its name.
+func (b *builder) meshCluster(svc *snapshot.Service, port snapshot.ServicePort) string {
+	name := names.UpstreamCluster(svc.ID, port.TargetPort)
+	trust := names.SecretRootOutbound(svc.ID)
+	b.addCluster(ir.Cluster{
+		Name: name, Kind: ir.Mesh, Protocol: port.Protocol, ServerName: svc.ID.FQDN(),
+		CertSecret: names.SecretServiceCert(b.key.Identity), TrustSecret: trust,
+	})
+	accepted := b.principals(b.planner.snap.Backing(svc.ID))
+	if len(accepted) == 0 {
+		accepted = []string{NobodysName}
+	}
+	b.trusts[trust] = ir.Trust{Secret: trust, Names: accepted}
+	return name
+}
+
+func (b *builder) collect() ([]ir.RouteConfig, []ir.Cluster, []ir.Trust) {
+	var routes []ir.RouteConfig
+	for _, name := range slices.Sorted(maps.Keys(b.routes)) {
+		rc := *b.routes[name]
+		slices.SortFunc(rc.VirtualHosts, func(x, y ir.VirtualHost) int { return cmp.Compare(x.Name, y.Name) })
+		routes = append(routes, rc)
+	}
+	var clusters []ir.Cluster
+	for _, name := range slices.Sorted(maps.Keys(b.clusters)) {
+		clusters = append(clusters, b.clusters[name])
+	}
+	var trusts []ir.Trust
+	for _, name := range slices.Sorted(maps.Keys(b.trusts)) {
+		trusts = append(trusts, b.trusts[name])
+	}
+	return routes, clusters, trusts
+}
+
+func sortChains(chains []ir.Chain) {
+	slices.SortFunc(chains, func(x, y ir.Chain) int { return cmp.Compare(x.Name, y.Name) })
+}

@@ -1,0 +1,140 @@
+package plan
+
+import (
+	"net/netip"
+	"slices"
+
+	"openservicemesh.io/osm/internal/core/ir"
+	"openservicemesh.io/osm/internal/core/meshid"
+	"openservicemesh.io/osm/internal/core/names"
+	"openservicemesh.io/osm/internal/core/snapshot"
+)
+
+// outbound plans what the pod may call. It returns nil when that is nothing: with no listener on the port the pod's
+// connections are redirected to, the kernel refuses them.
+func (b *builder) outbound() *ir.Listener {
+	mesh := b.planner.snap.Mesh
+	l := &ir.Listener{Passthrough: mesh.Egress}
+	claimed := map[netip.AddrPort]bool{}
+	for _, svc := range b.upstreams() {
+		for _, port := range svc.Ports {
+			if chain, ok := b.outboundChain(svc, port, claimed); ok {
+				l.Chains = append(l.Chains, chain)
+			}
+		}
+	}
+	if l.Passthrough {
+		b.addCluster(ir.Cluster{Name: names.ClusterPassthrough, Kind: ir.OriginalDst})
+	}
+	if len(l.Chains) == 0 && !l.Passthrough {
+		return nil
+	}
+	sortChains(l.Chains)
+	return l
+}
+
+// upstreams lists the services the proxy may call, sorted: all of them in permissive mode, else those behind which a
+// permitted identity runs, and the apexes that are split over one of those.
+func (b *builder) upstreams() []*snapshot.Service {
+	p := b.planner
+	if p.snap.Mesh.Permissive {
+		return p.snap.Services
+	}
+	permitted := p.dests[b.key.Identity]
+	if len(permitted) == 0 {
+		return nil
+	}
+	found := map[meshid.Service]bool{}
+	for _, svc := range p.snap.Services {
+		if slices.ContainsFunc(p.snap.Backing(svc.ID), func(id meshid.Identity) bool { return permitted[id] }) {
+			found[svc.ID] = true
+			for _, apex := range p.apexes[svc.ID] {
+				found[apex] = true
+			}
+		}
+	}
+	var out []*snapshot.Service
+	for _, svc := range p.snap.Services {
+		if found[svc.ID] {
+			out = append(out, svc)
+		}
+	}
+	return out
+}
+
+func (b *builder) outboundChain(svc *snapshot.Service, port snapshot.ServicePort, claimed map[netip.AddrPort]bool) (ir.Chain, bool) {
+	if port.Protocol == meshid.Unsupported {
+		return ir.Chain{}, false
+	}
+	dialled, addrs := b.addresses(svc, port)
+	// Two headless services may stand before the same pods. Envoy refuses a listener in which two chains match the same
+	// destination, so the first service, in order, keeps the address.
+	addrs = slices.DeleteFunc(addrs, func(a netip.Addr) bool {
+		ap := netip.AddrPortFrom(a, dialled)
+		taken := claimed[ap]
+		claimed[ap] = true
+		return taken
+	})
+	targets := b.targets(svc, port)
+	if len(targets) == 0 {
+		return ir.Chain{}, false
+	}
+	chain := ir.Chain{
+		Name:     names.OutboundChain(svc.ID, port.Port, port.Protocol),
+		Match:    ir.ChainMatch{Port: dialled, Addresses: addrStrings(addrs)},
+		Protocol: port.Protocol,
+	}
+	if port.Protocol.IsHTTP() {
+		chain.RouteConfig = names.OutboundRoutes(dialled)
+		b.addVirtualHost(chain.RouteConfig, ir.VirtualHost{
+			Name:   names.OutboundVirtualHost(svc.ID.FQDN()),
+			Hosts:  names.ServiceHosts(svc.ID, dialled, svc.ID.Namespace == b.key.Identity.Namespace),
+			Routes: []ir.Route{{Targets: targets}},
+		})
+	} else {
+		chain.TCP = targets
+	}
+	return chain, len(addrs) > 0
+}
+
+// addresses returns what a client of the port dials: the virtual addresses and the service's port, or, of a headless
+// service, the pods' own addresses and the port they listen on.
+func (b *builder) addresses(svc *snapshot.Service, port snapshot.ServicePort) (uint16, []netip.Addr) {
+	if !svc.Headless {
+		return port.Port, slices.Clone(svc.ClusterIPs)
+	}
+	var out []netip.Addr
+	for _, ep := range b.planner.snap.Endpoints[meshid.ServicePort{Service: svc.ID, Port: port.Port}] {
+		out = append(out, ep.Addr.Addr())
+	}
+	slices.SortFunc(out, netip.Addr.Compare)
+	return port.TargetPort, slices.Compact(out)
+}
+
+// targets returns the clusters of a service port: its own, or those of its split's backends that have a port of the
+// same number.
+func (b *builder) targets(svc *snapshot.Service, port snapshot.ServicePort) []ir.Target {
+	var out []ir.Target
+	var sum uint64
+	for _, backend := range b.planner.splits[svc.ID] {
+		s := b.planner.snap.Service(backend.Service)
+		i := slices.IndexFunc(s.Ports, func(p snapshot.ServicePort) bool { return p.Port == port.Port })
+		if i < 0 {
+			continue
+		}
+		sum += uint64(backend.Weight)
+		out = append(out, ir.Target{Cluster: b.meshCluster(s, s.Ports[i]), Weight: backend.Weight})
+	}
+	if sum > 0 {
+		return out
+	}
+	return []ir.Target{{Cluster: b.meshCluster(svc, port), Weight: 100}}
+}
+
+func addrStrings(addrs []netip.Addr) []string {
+	out := make([]string, 0, len(addrs))
+	for _, a := range addrs {
+		out = append(out, a.String())
+	}
+	return out
+}

@@ -1,0 +1,116 @@
+package plan
+
+import (
+	"slices"
+
+	access "openservicemesh.io/osm/api/smi/access/v1alpha3"
+	specs "openservicemesh.io/osm/api/smi/specs/v1alpha4"
+	split "openservicemesh.io/osm/api/smi/split/v1alpha2"
+	"openservicemesh.io/osm/internal/core/ir"
+	"openservicemesh.io/osm/internal/core/meshid"
+	"openservicemesh.io/osm/internal/core/names"
+	"openservicemesh.io/osm/internal/core/policy"
+	"openservicemesh.io/osm/internal/core/policy/routegroup"
+	"openservicemesh.io/osm/internal/core/policy/tcproute"
+	"openservicemesh.io/osm/internal/core/policy/trafficsplit"
+	"openservicemesh.io/osm/internal/core/policy/traffictarget"
+	"openservicemesh.io/osm/internal/core/snapshot"
+)
+
+// Planner is a snapshot with its policies compiled: what every proxy's plan has in common. It is immutable, so plans
+// may be made from several goroutines.
+type Planner struct {
+	snap     *snapshot.Snapshot
+	splits   trafficsplit.Splits
+	byDest   map[meshid.Identity][]traffictarget.Grant
+	dests    map[meshid.Identity]map[meshid.Identity]bool // source → destinations it may call
+	apexes   map[meshid.Service][]meshid.Service          // backend → apexes split over it, sorted
+	findings []snapshot.Finding
+}
+
+// New compiles the snapshot's policies.
+func New(s *snapshot.Snapshot) *Planner {
+	p := &Planner{
+		snap:   s,
+		byDest: map[meshid.Identity][]traffictarget.Grant{},
+		dests:  map[meshid.Identity]map[meshid.Identity]bool{},
+		apexes: map[meshid.Service][]meshid.Service{},
+	}
+	p.compileAccess()
+	p.compileSplits()
+	p.findings = append(p.findings, policy.NotSupported(s.Policies)...)
+	p.findings = snapshot.SortFindings(p.findings)
+	return p
+}
+
+// Findings lists the problems of the snapshot's policies, sorted.
+func (p *Planner) Findings() []snapshot.Finding { return p.findings }
+
+// Snapshot is what the planner was made from.
+func (p *Planner) Snapshot() *snapshot.Snapshot { return p.snap }
+
+// KeyOf returns the key of a pod's proxy.
+func (p *Planner) KeyOf(pod *snapshot.Pod) Key {
+	ipv6 := slices.ContainsFunc(pod.IPs, func(a addr) bool { return a.Is6() && !a.Is4In6() })
+	return NewKey(pod.Identity, p.snap.ServicesOf(pod.ID), pod.Scrape, ipv6)
+}
+
+func (p *Planner) compileAccess() {
+	groups, f1 := routegroup.Compile(snapshot.List[*specs.HTTPRouteGroup](p.snap.Policies, routegroup.Kind))
+	ports, f2 := tcproute.Compile(snapshot.List[*specs.TCPRoute](p.snap.Policies, tcproute.Kind))
+	lookup := traffictarget.Lookup{
+		Match: func(ns, group, match string) ([]ir.RouteMatch, bool) {
+			g, ok := groups[routegroup.Key{Namespace: ns, Name: group}]
+			return g[match], ok
+		},
+		Ports: func(ns, name string) ([]uint16, bool) {
+			list, ok := ports[tcproute.Key{Namespace: ns, Name: name}]
+			return list, ok
+		},
+	}
+	grants, f3 := traffictarget.Compile(snapshot.List[*access.TrafficTarget](p.snap.Policies, traffictarget.Kind), lookup)
+	for _, g := range grants {
+		p.byDest[g.Destination] = append(p.byDest[g.Destination], g)
+		for _, src := range g.Sources {
+			if p.dests[src] == nil {
+				p.dests[src] = map[meshid.Identity]bool{}
+			}
+			p.dests[src][g.Destination] = true
+		}
+	}
+	p.findings = slices.Concat(p.findings, f1, f2, f3)
+}
+
+func (p *Planner) compileSplits() {
+	var f []snapshot.Finding
+	p.splits, f = trafficsplit.Compile(snapshot.List[*split.TrafficSplit](p.snap.Policies, trafficsplit.Kind), p.snap.Service)
+	p.findings = append(p.findings, f...)
+	for apex, backends := range p.splits {
+		for _, b := range backends {
+			p.apexes[b.Service] = append(p.apexes[b.Service], apex)
+		}
+	}
+	for _, list := range p.apexes {
+		slices.SortFunc(list, meshid.Service.Compare)
+	}
+}
+
+// Plan computes the configuration of one kind of proxy.
+func (p *Planner) Plan(k Key) ir.Proxy {
+	b := &builder{planner: p, key: k, clusters: map[string]ir.Cluster{}, trusts: map[string]ir.Trust{}, routes: map[string]*ir.RouteConfig{}}
+	tls := p.snap.Mesh.TLS
+	proxy := ir.Proxy{
+		Identity:    k.Identity,
+		TrustDomain: p.snap.Mesh.TrustDomain,
+		TLS:         ir.TLS{MinVersion: tls.MinVersion, MaxVersion: tls.MaxVersion, CipherSuites: tls.CipherSuites, Curves: tls.Curves},
+		IPv6:        k.IPv6,
+		Metrics:     k.Metrics,
+	}
+	proxy.Outbound = b.outbound()
+	proxy.Inbound = b.inbound()
+	if k.Metrics {
+		b.addCluster(ir.Cluster{Name: names.ClusterMetrics, Kind: ir.Admin})
+	}
+	proxy.RouteConfigs, proxy.Clusters, proxy.Trusts = b.collect()
+	return proxy
+}
