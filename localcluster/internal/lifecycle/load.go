@@ -1,0 +1,66 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+
+	"openservicemesh.io/osm/localcluster/internal/cluster"
+	"openservicemesh.io/osm/localcluster/internal/preflight"
+	"openservicemesh.io/osm/localcluster/internal/supervisor"
+)
+
+// Load imports image tars (of `docker save` or OCI layout) into the cluster.
+func Load(ctx context.Context, l cluster.Layout, tars []string, say Reporter) error {
+	if err := preflight.Root("load"); err != nil {
+		return err
+	}
+	if _, ok := l.FindSupervisor(); !ok {
+		return notRunning(l)
+	}
+	tools, missing := preflight.Find()
+	if tools.Ctr == "" {
+		return fmt.Errorf("program ctr is missing; `localcluster up` installs it (missing packages: %s)", strings.Join(missing, ", "))
+	}
+	for _, t := range tars {
+		if _, err := os.Stat(t); err != nil {
+			return fmt.Errorf("image tar: %w", err)
+		}
+	}
+	for _, t := range tars {
+		names, err := ctrImport(ctx, l, tools, t)
+		if err != nil {
+			return fmt.Errorf("load %s: %w", t, err)
+		}
+		for _, n := range names {
+			say("loaded %s", n)
+			if strings.HasSuffix(n, ":latest") {
+				say("  warning: Kubernetes pulls images with the tag latest unless imagePullPolicy says otherwise, and this cluster cannot pull; use a version as tag")
+			}
+		}
+	}
+	return nil
+}
+
+// ctrImport imports one tar and returns the names of the images in it.
+func ctrImport(ctx context.Context, l cluster.Layout, tools preflight.Tools, path string) ([]string, error) {
+	s, err := supervisor.ReadSettings(l)
+	if err != nil {
+		return nil, err
+	}
+	out, err := exec.CommandContext(ctx, tools.Ctr, "--address", l.ContainerdSocket(), "--namespace", "k8s.io",
+		"images", "import", "--snapshotter", s.Snapshotter, path).CombinedOutput()
+	if err != nil {
+		return nil, errors.New(strings.TrimSpace(string(out)))
+	}
+	var names []string
+	for line := range strings.Lines(string(out)) {
+		if f := strings.Fields(line); len(f) >= 2 && f[0] == "unpacking" {
+			names = append(names, f[1])
+		}
+	}
+	return names, nil
+}
