@@ -73,8 +73,9 @@ func TestEmptyFieldsAreNamed(t *testing.T) {
 // or application port has been a hole before.
 func TestNoPrefixMatchAndEveryManagerHardened(t *testing.T) {
 	y := render(t, config("root", allProbes...))
-	require.NotContains(t, y, "prefix: ")
+	require.NotRegexp(t, `(?m)^\s+(- )?prefix: `, y)
 	require.NotContains(t, y, "safe_regex")
+	require.NotContains(t, y, "path_separated_prefix")
 	managers := strings.Count(y, "http_connection_manager.v3.HttpConnectionManager")
 	require.Equal(t, 3, managers)
 	for _, want := range []string{

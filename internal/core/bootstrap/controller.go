@@ -7,9 +7,12 @@ import (
 	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	commondnsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/common/dns/v3"
+	dnsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dns/v3"
 	headermutationv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/header_mutation/v3"
 	upstreamcodecv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/upstream_codec/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	filecontentv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/formatter/file_content/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
@@ -23,18 +26,12 @@ const httpOptionsKey = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 // controllerCluster is the connection to the control plane: TLS checked against the mesh root and one exact name, the
 // pod's own token on every stream, and keepalives on both layers so that a lost controller is noticed.
 func (e *encoder) controllerCluster(c Config) *clusterv3.Cluster {
-	family := clusterv3.Cluster_V4_PREFERRED
-	if c.DualStack {
-		family = clusterv3.Cluster_ALL
-	}
 	return &clusterv3.Cluster{
-		Name:                 names.ClusterController,
-		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_LOGICAL_DNS},
-		ConnectTimeout:       durationMillis(5_000),
-		DnsLookupFamily:      family,
-		DnsFailureRefreshRate: &clusterv3.Cluster_RefreshRate{
-			BaseInterval: durationMillis(100), MaxInterval: durationMillis(5_000),
-		},
+		Name: names.ClusterController,
+		ClusterDiscoveryType: &clusterv3.Cluster_ClusterType{ClusterType: &clusterv3.Cluster_CustomClusterType{
+			Name: "envoy.clusters.dns", TypedConfig: e.any(controllerDNS(c.DualStack)),
+		}},
+		ConnectTimeout: durationMillis(5_000),
 		LoadAssignment: assignment(names.ClusterController, c.ControllerHost, c.ControllerPort),
 		UpstreamConnectionOptions: &clusterv3.UpstreamConnectionOptions{TcpKeepalive: &corev3.TcpKeepalive{
 			KeepaliveProbes: u32(5), KeepaliveTime: u32(60), KeepaliveInterval: u32(5),
@@ -44,6 +41,22 @@ func (e *encoder) controllerCluster(c Config) *clusterv3.Cluster {
 			ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: e.any(controllerTLS(c))},
 		},
 		TypedExtensionProtocolOptions: map[string]*anypb.Any{httpOptionsKey: e.any(e.controllerHTTP())},
+	}
+}
+
+// controllerDNS resolves the controller's Service to one logical endpoint, and asks again soon while the answer fails: a
+// pod often starts before the cluster's DNS knows a control plane that starts with it.
+func controllerDNS(dual bool) *dnsv3.DnsCluster {
+	family := commondnsv3.DnsLookupFamily_V4_PREFERRED
+	if dual {
+		family = commondnsv3.DnsLookupFamily_ALL
+	}
+	return &dnsv3.DnsCluster{
+		DnsLookupFamily:              family,
+		AllAddressesInSingleEndpoint: true,
+		DnsFailureRefreshRate: &dnsv3.DnsCluster_RefreshRate{
+			BaseInterval: durationMillis(100), MaxInterval: durationMillis(5_000),
+		},
 	}
 }
 
@@ -59,7 +72,7 @@ func (e *encoder) controllerHTTP() *httpv3.HttpProtocolOptions {
 			},
 		},
 		HttpFilters: []*hcmv3.HttpFilter{
-			{Name: "envoy.filters.http.header_mutation", ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: e.any(tokenHeader())}},
+			{Name: "envoy.filters.http.header_mutation", ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: e.any(e.tokenHeader())}},
 			{Name: "envoy.filters.http.upstream_codec", ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: e.any(&upstreamcodecv3.UpstreamCodec{})}},
 		},
 	}
@@ -68,7 +81,7 @@ func (e *encoder) controllerHTTP() *httpv3.HttpProtocolOptions {
 // tokenHeader sets the authorization header of every stream from the projected token. The kubelet replaces the whole
 // directory when it renews the token, so the directory is watched; the next stream carries the new one. (A generic
 // secret over file SDS reads its file once and never again, which would lock a sidecar out after an hour.)
-func tokenHeader() *headermutationv3.HeaderMutation {
+func (e *encoder) tokenHeader() *headermutationv3.HeaderMutation {
 	file := names.BootstrapDir + "/" + names.TokenFile
 	return &headermutationv3.HeaderMutation{Mutations: &headermutationv3.Mutations{
 		RequestMutations: []*mutationv3.HeaderMutation{{Action: &mutationv3.HeaderMutation_Append{
@@ -80,6 +93,9 @@ func tokenHeader() *headermutationv3.HeaderMutation {
 				},
 			},
 		}}},
+		Formatters: []*corev3.TypedExtensionConfig{{
+			Name: "envoy.formatter.file_content", TypedConfig: e.any(&filecontentv3.FileContent{}),
+		}},
 	}}
 }
 
