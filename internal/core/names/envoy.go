@@ -90,8 +90,11 @@ func ServiceHosts(s meshid.Service, port uint16, short bool) []string {
 
 // LocalClusterHTTP2 returns "<ns>/<svc>|<targetPort>|local|h2", the application as an HTTP/2 server.
 func LocalClusterHTTP2(s meshid.Service, targetPort uint16) string {
-	return LocalCluster(s, targetPort) + "|h2"
+	return LocalCluster(s, targetPort) + HTTP2Suffix
 }
+
+// HTTP2Suffix ends the name of a local cluster that speaks HTTP/2 to the application.
+const HTTP2Suffix = "|h2"
 
 // HeaderDownstreamProtocol tells the server's sidecar what the calling application spoke ("HTTP/1.1", "HTTP/2"). The
 // caller's sidecar overwrites it and the server's removes it.

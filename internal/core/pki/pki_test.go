@@ -160,14 +160,15 @@ func TestWindowEndsWithTheRoot(t *testing.T) {
 func TestRenewAtLeavesHalfTheLife(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		life := time.Duration(rapid.Int64Range(int64(MinServiceValidity), int64(RootValidity)).Draw(t, "life"))
-		seed := rapid.String().Draw(t, "seed")
+		spread := rapid.Float64Range(-1, 2).Draw(t, "spread")
 		end := now.Add(life)
-		left := end.Sub(RenewAt(end, life, seed))
+		left := end.Sub(RenewAt(end, life, spread))
 		require.GreaterOrEqual(t, left, life/2)
 		require.LessOrEqual(t, left, life*6/10+1)
-		require.Equal(t, RenewAt(end, life, seed), RenewAt(end, life, seed))
 	})
-	require.NotEqual(t, RenewAt(now, time.Hour, "a"), RenewAt(now, time.Hour, "b"), "no spread")
+	day := now.Add(24 * time.Hour)
+	require.Equal(t, day.Add(-12*time.Hour), RenewAt(day, 24*time.Hour, 0))
+	require.Equal(t, day.Add(-12*time.Hour-72*time.Minute), RenewAt(day, 24*time.Hour, 0.5))
 }
 
 func TestWallHasNoMonotonicReading(t *testing.T) {

@@ -2,7 +2,6 @@ package pki
 
 import (
 	"fmt"
-	"hash/fnv"
 	"time"
 )
 
@@ -52,14 +51,11 @@ func NewWindow(now time.Time, validity time.Duration, rootNotAfter time.Time) Wi
 }
 
 // RenewAt is the instant at which a certificate that ends at notAfter and lives for validity should be replaced. It
-// lies between 40 % and 50 % of the lifetime, so that with 24h certificates the control plane may be away for 12 hours;
-// the seed (who the certificate is for) spreads the certificates of one rollout over that tenth. Equal input gives
-// an equal instant, on every replica.
-func RenewAt(notAfter time.Time, validity time.Duration, seed string) time.Time {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(seed))
-	spread := time.Duration(float64(validity) / 10 * float64(h.Sum32()) / (1 << 32))
-	return Wall(notAfter).Add(-validity/2 - spread)
+// lies between 40 % (spread 1) and 50 % (spread 0) of the lifetime, so that with 24h certificates the control plane may
+// be away for 12 hours; a random spread in [0,1) keeps the certificates of one rollout from being renewed at once.
+func RenewAt(notAfter time.Time, validity time.Duration, spread float64) time.Time {
+	spread = min(max(spread, 0), 1)
+	return Wall(notAfter).Add(-validity/2 - time.Duration(float64(validity/10)*spread))
 }
 
 // Wall strips the monotonic clock reading. Certificates end at wall-clock times, and the monotonic clock stands still

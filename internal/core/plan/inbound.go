@@ -118,6 +118,8 @@ func (b *builder) networkAccess(port snapshot.ServicePort) *ir.Access {
 		ports := g.TCPPorts
 		if g.AnyPort || grantsRequestsOn(g, port) {
 			ports = nil
+		} else if len(ports) == 0 {
+			continue // in a rule, no ports would mean every port
 		}
 		access.Rules = append(access.Rules, ir.NetworkRule{Name: g.Name, Principals: b.principals(g.Sources), Ports: ports})
 	}

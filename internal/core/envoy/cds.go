@@ -1,0 +1,124 @@
+package envoy
+
+import (
+	"math"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	upstreamhttpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"openservicemesh.io/osm/internal/core/envoy/filters"
+	"openservicemesh.io/osm/internal/core/ir"
+	"openservicemesh.io/osm/internal/core/meshid"
+	"openservicemesh.io/osm/internal/core/names"
+)
+
+const (
+	extHTTPOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+	loopback       = "127.0.0.1"
+	// Many application servers close a connection that was idle for a few seconds. The sidecar closes first, so that
+	// no request is sent into a connection its application is just closing.
+	localIdleSeconds = 2
+)
+
+func (t *translator) cluster(c ir.Cluster, tls ir.TLS) {
+	switch c.Kind {
+	case ir.Mesh:
+		t.add(Cluster, c.Name, meshCluster(c, tls),
+			Ref{Endpoint, c.Name}, Ref{Secret, c.CertSecret}, Ref{Secret, c.TrustSecret})
+	case ir.Local:
+		t.add(Cluster, c.Name, localCluster(c))
+	case ir.OriginalDst:
+		t.add(Cluster, c.Name, &clusterv3.Cluster{
+			Name:                 c.Name,
+			ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_ORIGINAL_DST},
+			LbPolicy:             clusterv3.Cluster_CLUSTER_PROVIDED,
+			CircuitBreakers:      unlimited(),
+		})
+	case ir.Admin:
+		t.add(Cluster, c.Name, staticCluster(c.Name, names.PortEnvoyAdmin))
+	}
+}
+
+func meshCluster(c ir.Cluster, tls ir.TLS) *clusterv3.Cluster {
+	m := &clusterv3.Cluster{
+		Name:                 c.Name,
+		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS},
+		EdsClusterConfig:     &clusterv3.Cluster_EdsClusterConfig{EdsConfig: filters.ADS()},
+		LbPolicy:             clusterv3.Cluster_ROUND_ROBIN,
+		CircuitBreakers:      unlimited(),
+		TransportSocket:      upstreamTLS(c, tls),
+	}
+	if c.Protocol.IsHTTP() {
+		m.TypedExtensionProtocolOptions = http2()
+	}
+	return m
+}
+
+func localCluster(c ir.Cluster) *clusterv3.Cluster {
+	m := staticCluster(c.Name, c.Port)
+	switch {
+	case c.Protocol == meshid.GRPC || c.HTTP2Local:
+		m.TypedExtensionProtocolOptions = http2()
+	case c.Protocol.IsHTTP():
+		m.TypedExtensionProtocolOptions = http1(&corev3.HttpProtocolOptions{
+			IdleTimeout: &durationpb.Duration{Seconds: localIdleSeconds}})
+	}
+	return m
+}
+
+func staticCluster(name string, port uint16) *clusterv3.Cluster {
+	return &clusterv3.Cluster{
+		Name:                 name,
+		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
+		LbPolicy:             clusterv3.Cluster_ROUND_ROBIN,
+		CircuitBreakers:      unlimited(),
+		LoadAssignment: &endpointv3.ClusterLoadAssignment{
+			ClusterName: name,
+			Endpoints:   []*endpointv3.LocalityLbEndpoints{{LbEndpoints: []*endpointv3.LbEndpoint{lbEndpoint(loopback, port)}}},
+		},
+	}
+}
+
+// unlimited lifts Envoy's default limits (1,024 of each): a mesh must not be the first to say no. Limits are the
+// user's to set.
+func unlimited() *clusterv3.CircuitBreakers {
+	max := wrapperspb.UInt32(math.MaxUint32)
+	return &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
+		MaxConnections: max, MaxPendingRequests: max, MaxRequests: max, MaxRetries: max, TrackRemaining: true}}}
+}
+
+func http2() map[string]*anypb.Any {
+	return httpOptions(&upstreamhttpv3.HttpProtocolOptions{
+		UpstreamProtocolOptions: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig_{
+			ExplicitHttpConfig: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig{
+				ProtocolConfig: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{
+					Http2ProtocolOptions: &corev3.Http2ProtocolOptions{AllowConnect: true}}}}})
+}
+
+func http1(common *corev3.HttpProtocolOptions) map[string]*anypb.Any {
+	return httpOptions(&upstreamhttpv3.HttpProtocolOptions{
+		CommonHttpProtocolOptions: common,
+		UpstreamProtocolOptions: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig_{
+			ExplicitHttpConfig: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig{
+				ProtocolConfig: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{
+					HttpProtocolOptions: &corev3.Http1ProtocolOptions{}}}}})
+}
+
+func httpOptions(o *upstreamhttpv3.HttpProtocolOptions) map[string]*anypb.Any {
+	return map[string]*anypb.Any{extHTTPOptions: filters.Any(o)}
+}
+
+func lbEndpoint(ip string, port uint16) *endpointv3.LbEndpoint {
+	return &endpointv3.LbEndpoint{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{
+		Endpoint: &endpointv3.Endpoint{Address: socketAddress(ip, port)}}}
+}
+
+func socketAddress(ip string, port uint16) *corev3.Address {
+	return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
+		Address: ip, PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: uint32(port)}}}}
+}

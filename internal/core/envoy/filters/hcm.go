@@ -1,0 +1,69 @@
+package filters
+
+import (
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"openservicemesh.io/osm/internal/core/ir"
+)
+
+// NameConnectionManager is the network filter that speaks HTTP.
+const NameConnectionManager = "envoy.filters.network.http_connection_manager"
+
+const (
+	statPrefixHTTP    = "mesh-http-conn-manager."
+	statPrefixMetrics = "prometheus-http-conn-manager"
+	// One connection may not make the proxy hold more than this many requests at once; a sidecar that needs more opens
+	// another connection.
+	maxConcurrentStreams = 1024
+)
+
+func connectionManager(c ir.Chain) *listenerv3.Filter {
+	m := &hcmv3.HttpConnectionManager{
+		StatPrefix: statPrefixHTTP + c.RouteConfig,
+		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
+			ConfigSource: ADS(), RouteConfigName: c.RouteConfig}},
+		HttpFilters:    HTTP(c),
+		UpgradeConfigs: []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}},
+		Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
+			MaxConcurrentStreams: wrapperspb.UInt32(maxConcurrentStreams), AllowConnect: true},
+		HttpProtocolOptions: &corev3.Http1ProtocolOptions{AcceptHttp_10: true},
+		// No address is trusted to set x-envoy-* headers: they would change how the proxy routes and retries.
+		InternalAddressConfig: &hcmv3.HttpConnectionManager_InternalAddressConfig{},
+		StripTrailingHostDot:  true,
+		AccessLog:             accessLog(),
+	}
+	if c.NormalizePaths {
+		normalize(m)
+	}
+	return networkFilter(NameConnectionManager, m)
+}
+
+// normalize has the rules judge, and the application get, one canonical path. %2F and %5C are read as the separators
+// that many servers take them for.
+func normalize(m *hcmv3.HttpConnectionManager) {
+	m.NormalizePath = wrapperspb.Bool(true)
+	m.MergeSlashes = true
+	m.PathWithEscapedSlashesAction = hcmv3.HttpConnectionManager_UNESCAPE_AND_FORWARD
+}
+
+// MetricsManager is the connection manager of the metrics listener, with its routes inside it.
+func MetricsManager(routes *routev3.RouteConfiguration) *listenerv3.Filter {
+	m := &hcmv3.HttpConnectionManager{
+		StatPrefix:            statPrefixMetrics,
+		RouteSpecifier:        &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: routes},
+		HttpFilters:           []*hcmv3.HttpFilter{router()},
+		Http2ProtocolOptions:  &corev3.Http2ProtocolOptions{MaxConcurrentStreams: wrapperspb.UInt32(maxConcurrentStreams)},
+		InternalAddressConfig: &hcmv3.HttpConnectionManager_InternalAddressConfig{},
+	}
+	normalize(m)
+	return networkFilter(NameConnectionManager, m)
+}
+
+func seconds(n int) *durationpb.Duration { return durationpb.New(time.Duration(n) * time.Second) }

@@ -1,0 +1,49 @@
+package filters
+
+import (
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"openservicemesh.io/osm/internal/core/ir"
+)
+
+// HTTP lists the HTTP filters of a chain. Authorization stands first: nothing else is spent on a request that is not
+// allowed. The router stands last, as Envoy demands.
+func HTTP(c ir.Chain) []*hcmv3.HttpFilter {
+	var out []*hcmv3.HttpFilter
+	if c.MTLS != nil {
+		out = append(out, httpRBAC())
+	}
+	return append(out, router())
+}
+
+// Network lists the network filters of a chain: admission first, then what moves the bytes.
+func Network(c ir.Chain) []*listenerv3.Filter {
+	var out []*listenerv3.Filter
+	if c.Access != nil {
+		out = append(out, networkRBAC(*c.Access))
+	}
+	if c.Protocol.IsHTTP() {
+		return append(out, connectionManager(c))
+	}
+	return append(out, tcpProxy(c))
+}
+
+func httpFilter(name string, config proto.Message) *hcmv3.HttpFilter {
+	return &hcmv3.HttpFilter{Name: name, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: Any(config)}}
+}
+
+func networkFilter(name string, config proto.Message) *listenerv3.Filter {
+	return &listenerv3.Filter{Name: name, ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: Any(config)}}
+}
+
+// Any packs a message with its bytes in a fixed order, so that equal meaning is an equal resource version.
+func Any(m proto.Message) *anypb.Any {
+	a := &anypb.Any{}
+	// Encoding fails only for a message with invalid UTF-8 or a missing proto2 field; what reaches here came out of
+	// Kubernetes objects, whose strings the API server has checked. An empty Any is refused by Envoy, never obeyed.
+	_ = anypb.MarshalFrom(a, m, proto.MarshalOptions{Deterministic: true})
+	return a
+}

@@ -1,0 +1,42 @@
+package filters
+
+import (
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
+
+	"openservicemesh.io/osm/internal/core/ir"
+	"openservicemesh.io/osm/internal/core/names"
+)
+
+// NameTCPProxy is the network filter that moves bytes.
+const NameTCPProxy = "envoy.filters.network.tcp_proxy"
+
+func tcpProxy(c ir.Chain) *listenerv3.Filter {
+	prefix := "outbound-mesh-tcp-proxy_" + c.Name
+	if c.MTLS != nil {
+		prefix = "inbound-mesh-tcp-proxy." + c.TCP[0].Cluster
+	}
+	return tcpProxyTo(prefix, c.TCP)
+}
+
+// Passthrough moves a connection to where it was going.
+func Passthrough() *listenerv3.Filter {
+	return tcpProxyTo(names.ClusterPassthrough, []ir.Target{{Cluster: names.ClusterPassthrough, Weight: 1}})
+}
+
+func tcpProxyTo(statPrefix string, targets []ir.Target) *listenerv3.Filter {
+	p := &tcpv3.TcpProxy{StatPrefix: statPrefix, AccessLog: accessLog()}
+	if len(targets) == 1 {
+		p.ClusterSpecifier = &tcpv3.TcpProxy_Cluster{Cluster: targets[0].Cluster}
+		return networkFilter(NameTCPProxy, p)
+	}
+	weighted := &tcpv3.TcpProxy_WeightedCluster{}
+	for _, t := range targets {
+		// Envoy wants every weight here to be at least 1; a backend of weight 0 gets nothing, so it is left out.
+		if t.Weight > 0 {
+			weighted.Clusters = append(weighted.Clusters, &tcpv3.TcpProxy_WeightedCluster_ClusterWeight{Name: t.Cluster, Weight: t.Weight})
+		}
+	}
+	p.ClusterSpecifier = &tcpv3.TcpProxy_WeightedClusters{WeightedClusters: weighted}
+	return networkFilter(NameTCPProxy, p)
+}

@@ -1,0 +1,111 @@
+package envoy
+
+import (
+	"net/netip"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	originaldstv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/original_dst/v3"
+	tlsinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"openservicemesh.io/osm/internal/core/envoy/filters"
+	"openservicemesh.io/osm/internal/core/ir"
+	"openservicemesh.io/osm/internal/core/names"
+)
+
+const (
+	nameOriginalDst  = "envoy.filters.listener.original_dst"
+	nameTLSInspector = "envoy.filters.listener.tls_inspector"
+	anyIPv4          = "0.0.0.0"
+	anyIPv6          = "::"
+	// A client that connects to an inbound port and sends nothing is not a sidecar.
+	inspectSeconds = 5
+)
+
+// outbound matches connections by where they were going, which needs no look into their bytes: so a server that speaks
+// first is not kept waiting.
+func (t *translator) outbound(p ir.Proxy) {
+	l := listener(names.ListenerOutbound, names.PortOutbound, p.IPv6)
+	l.TrafficDirection = corev3.TrafficDirection_OUTBOUND
+	l.ListenerFilters = []*listenerv3.ListenerFilter{listenerFilter(nameOriginalDst, &originaldstv3.OriginalDst{})}
+	var refs []Ref
+	for _, c := range p.Outbound.Chains {
+		l.FilterChains = append(l.FilterChains, filterChain(c, p.TLS))
+		refs = append(refs, chainRefs(c)...)
+	}
+	if p.Outbound.Passthrough {
+		l.DefaultFilterChain = &listenerv3.FilterChain{
+			Name: names.ChainPassthrough, Filters: []*listenerv3.Filter{filters.Passthrough()}}
+		refs = append(refs, Ref{Cluster, names.ClusterPassthrough})
+	}
+	t.add(Listener, l.Name, l, refs...)
+}
+
+// inbound takes mutual TLS of the mesh only. A plaintext client matches no chain and is reset.
+func (t *translator) inbound(p ir.Proxy) {
+	l := listener(names.ListenerInbound, names.PortInbound, p.IPv6)
+	l.TrafficDirection = corev3.TrafficDirection_INBOUND
+	l.ListenerFilters = []*listenerv3.ListenerFilter{
+		listenerFilter(nameOriginalDst, &originaldstv3.OriginalDst{}),
+		listenerFilter(nameTLSInspector, &tlsinspectorv3.TlsInspector{}),
+	}
+	l.ListenerFiltersTimeout = &durationpb.Duration{Seconds: inspectSeconds}
+	var refs []Ref
+	for _, c := range p.Inbound.Chains {
+		l.FilterChains = append(l.FilterChains, filterChain(c, p.TLS))
+		refs = append(refs, chainRefs(c)...)
+	}
+	t.add(Listener, l.Name, l, refs...)
+}
+
+func listener(name string, port uint16, ipv6 bool) *listenerv3.Listener {
+	l := &listenerv3.Listener{Name: name, Address: socketAddress(anyIPv4, port)}
+	if ipv6 {
+		l.AdditionalAddresses = []*listenerv3.AdditionalAddress{{Address: socketAddress(anyIPv6, port)}}
+	}
+	return l
+}
+
+func listenerFilter(name string, config proto.Message) *listenerv3.ListenerFilter {
+	return &listenerv3.ListenerFilter{Name: name, ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: filters.Any(config)}}
+}
+
+func filterChain(c ir.Chain, tls ir.TLS) *listenerv3.FilterChain {
+	m := &listenerv3.FilterChainMatch{DestinationPort: wrapperspb.UInt32(uint32(c.Match.Port)), ServerNames: c.Match.ServerNames}
+	for _, a := range c.Match.Addresses {
+		m.PrefixRanges = append(m.PrefixRanges, host(a))
+	}
+	out := &listenerv3.FilterChain{Name: c.Name, FilterChainMatch: m, Filters: filters.Network(c)}
+	if c.MTLS != nil {
+		m.TransportProtocol = "tls"
+		m.ApplicationProtocols = []string{names.ALPNMesh}
+		out.TransportSocket = downstreamTLS(*c.MTLS, tls)
+	}
+	return out
+}
+
+// host is the prefix range of one address.
+func host(a string) *corev3.CidrRange {
+	bits := uint32(32)
+	if ip, err := netip.ParseAddr(a); err == nil {
+		bits = uint32(ip.BitLen())
+	}
+	return &corev3.CidrRange{AddressPrefix: a, PrefixLen: wrapperspb.UInt32(bits)}
+}
+
+func chainRefs(c ir.Chain) []Ref {
+	var refs []Ref
+	if c.RouteConfig != "" {
+		refs = append(refs, Ref{Route, c.RouteConfig})
+	}
+	for _, t := range c.TCP {
+		refs = append(refs, Ref{Cluster, t.Cluster})
+	}
+	if c.MTLS != nil {
+		refs = append(refs, Ref{Secret, c.MTLS.CertSecret}, Ref{Secret, c.MTLS.TrustSecret})
+	}
+	return refs
+}

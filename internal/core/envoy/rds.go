@@ -1,0 +1,107 @@
+package envoy
+
+import (
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"openservicemesh.io/osm/internal/core/envoy/filters"
+	"openservicemesh.io/osm/internal/core/ir"
+	"openservicemesh.io/osm/internal/core/names"
+)
+
+// safeRetry names the failures after which a request has certainly not been processed, so sending it again (to another
+// pod) is right for every method: the pod is just going away or its connection was.
+const (
+	safeRetry  = "connect-failure,refused-stream,reset-before-request"
+	maxRetries = 2
+)
+
+func (t *translator) routeConfig(rc ir.RouteConfig, twins map[string]string) {
+	m := &routev3.RouteConfiguration{Name: rc.Name, ValidateClusters: wrapperspb.Bool(false)}
+	var refs []Ref
+	for _, v := range rc.VirtualHosts {
+		m.VirtualHosts = append(m.VirtualHosts, virtualHost(v, twins))
+		for _, r := range v.Routes {
+			for _, target := range r.Targets {
+				refs = append(refs, Ref{Cluster, target.Cluster})
+				if twin := twins[target.Cluster]; twin != "" {
+					refs = append(refs, Ref{Cluster, twin})
+				}
+			}
+		}
+	}
+	t.add(Route, m.Name, m, refs...)
+}
+
+// http2Twins maps a local cluster to the cluster that speaks HTTP/2 to the same application.
+func http2Twins(clusters []ir.Cluster) map[string]string {
+	twins := map[string]string{}
+	for _, c := range clusters {
+		if c.HTTP2Local {
+			twins[c.Name[:len(c.Name)-len(names.HTTP2Suffix)]] = c.Name
+		}
+	}
+	return twins
+}
+
+func virtualHost(v ir.VirtualHost, twins map[string]string) *routev3.VirtualHost {
+	out := &routev3.VirtualHost{Name: v.Name, Domains: v.Hosts}
+	inbound := false
+	for _, r := range v.Routes {
+		if twin := twins[r.Targets[0].Cluster]; twin != "" {
+			inbound = true
+			out.Routes = append(out.Routes, route(r, twin))
+		}
+		out.Routes = append(out.Routes, route(r, ""))
+	}
+	if v.Access != nil {
+		out.TypedPerFilterConfig = map[string]*anypb.Any{filters.NameHTTPRBAC: filters.VirtualHostRBAC(*v.Access)}
+	}
+	if inbound || v.Access != nil {
+		out.RequestHeadersToRemove = []string{names.HeaderDownstreamProtocol}
+	} else {
+		out.RequestHeadersToAdd = []*corev3.HeaderValueOption{{
+			Header:       &corev3.HeaderValue{Key: names.HeaderDownstreamProtocol, Value: "%PROTOCOL%"},
+			AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+		}}
+	}
+	return out
+}
+
+// route encodes one route. With a twin it is the variant for requests whose caller spoke HTTP/2 to its own sidecar.
+func route(r ir.Route, twin string) *routev3.Route {
+	m := &routev3.RouteMatch{Headers: filters.HeaderMatchers(r.Match)}
+	if r.Match.Path == "" {
+		m.PathSpecifier = &routev3.RouteMatch_Prefix{Prefix: "/"}
+	} else {
+		m.PathSpecifier = &routev3.RouteMatch_SafeRegex{SafeRegex: filters.Regex(r.Match.Path).GetSafeRegex()}
+	}
+	targets := r.Targets
+	if twin != "" {
+		m.Headers = append(m.Headers, &routev3.HeaderMatcher{
+			Name: names.HeaderDownstreamProtocol, HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: filters.Exact("HTTP/2")}})
+		targets = []ir.Target{{Cluster: twin, Weight: targets[0].Weight}}
+	}
+	return &routev3.Route{Match: m, Action: &routev3.Route_Route{Route: action(targets)}}
+}
+
+func action(targets []ir.Target) *routev3.RouteAction {
+	a := &routev3.RouteAction{
+		// No limit on a request's time: streams and slow answers are the application's business.
+		Timeout:     &durationpb.Duration{},
+		RetryPolicy: &routev3.RetryPolicy{RetryOn: safeRetry, NumRetries: wrapperspb.UInt32(maxRetries)},
+	}
+	if len(targets) == 1 {
+		a.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: targets[0].Cluster}
+		return a
+	}
+	w := &routev3.WeightedCluster{}
+	for _, t := range targets {
+		w.Clusters = append(w.Clusters, &routev3.WeightedCluster_ClusterWeight{Name: t.Cluster, Weight: wrapperspb.UInt32(t.Weight)})
+	}
+	a.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: w}
+	return a
+}

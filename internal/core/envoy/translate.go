@@ -1,0 +1,55 @@
+package envoy
+
+import (
+	"google.golang.org/protobuf/proto"
+
+	"openservicemesh.io/osm/internal/core/ir"
+)
+
+// Bundle is what sidecars verify each other by: PEM certificates of every root in force. It is not part of a plan, so
+// that a new root changes validation secrets and nothing else.
+type Bundle []byte
+
+// Translate encodes one plan. The result holds clusters, listeners, routes and validation secrets; endpoints and
+// workload certificates have lanes of their own (LoadAssignment, ServiceCert).
+func Translate(p ir.Proxy, roots Bundle) (*Resources, error) {
+	t := &translator{}
+	for _, c := range p.Clusters {
+		t.cluster(c, p.TLS)
+	}
+	if p.Outbound != nil {
+		t.outbound(p)
+	}
+	if p.Inbound != nil {
+		t.inbound(p)
+	}
+	if p.Metrics {
+		t.metrics(p)
+	}
+	twins := http2Twins(p.Clusters)
+	for _, rc := range p.RouteConfigs {
+		t.routeConfig(rc, twins)
+	}
+	for _, trust := range p.Trusts {
+		t.trust(trust, roots)
+	}
+	if t.err != nil {
+		return nil, t.err
+	}
+	return NewResources(t.out), nil
+}
+
+// translator collects resources and the first error.
+type translator struct {
+	out []*Resource
+	err error
+}
+
+func (t *translator) add(typ TypeURL, name string, m proto.Message, refs ...Ref) {
+	r, err := NewResource(typ, name, m, refs...)
+	if err != nil {
+		t.err = err
+		return
+	}
+	t.out = append(t.out, r)
+}
