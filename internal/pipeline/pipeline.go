@@ -1,0 +1,243 @@
+package pipeline
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"openservicemesh.io/osm/internal/core/envoy"
+	"openservicemesh.io/osm/internal/core/ir"
+	"openservicemesh.io/osm/internal/core/meshid"
+	"openservicemesh.io/osm/internal/core/names"
+	"openservicemesh.io/osm/internal/core/plan"
+	"openservicemesh.io/osm/internal/core/snapshot"
+)
+
+// Pipeline makes one View after another. Apply and SetRoots may be called from several goroutines.
+type Pipeline struct {
+	mu    sync.Mutex
+	roots envoy.Bundle
+	last  *View
+}
+
+// New returns a pipeline whose sidecars will verify each other by roots.
+func New(roots envoy.Bundle) *Pipeline { return &Pipeline{roots: roots} }
+
+// Apply makes the View of a snapshot. changed says how it differs from the snapshot applied before.
+func (p *Pipeline) Apply(s *snapshot.Snapshot, changed snapshot.Changed) (*View, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	v := &View{snap: s, roots: p.roots}
+	var err error
+	if p.last == nil || changed.Config {
+		v.planner = plan.New(s)
+		v.configs = newConfigs(p.last)
+		v.endpoints, err = allEndpoints(s, p.last)
+	} else {
+		v.planner, v.configs = p.last.planner, p.last.configs
+		v.endpoints, err = changedEndpoints(s, p.last, changed.Endpoints)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p.last = v
+	return v, nil
+}
+
+// SetRoots changes the trust bundle and returns the View that carries it, or nil when there is none yet or the bundle
+// is the one in force.
+func (p *Pipeline) SetRoots(roots envoy.Bundle) *View {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if bytes.Equal(roots, p.roots) {
+		return nil
+	}
+	p.roots = roots
+	if p.last == nil {
+		return nil
+	}
+	v := *p.last
+	v.roots, v.configs = roots, newConfigs(nil)
+	p.last = &v
+	return &v
+}
+
+// View is one generation of everything proxies may be told.
+type View struct {
+	snap      *snapshot.Snapshot
+	planner   *plan.Planner
+	roots     envoy.Bundle
+	configs   *configs
+	endpoints map[string]*endpointSet
+}
+
+// Generation is the snapshot's.
+func (v *View) Generation() uint64 { return v.snap.Generation }
+
+// Snapshot is what the view was made from.
+func (v *View) Snapshot() *snapshot.Snapshot { return v.snap }
+
+// Findings are the problems of the policies, sorted.
+func (v *View) Findings() []snapshot.Finding { return v.planner.Findings() }
+
+// Place returns the key of a pod's proxy; false when the snapshot does not know the pod (yet).
+func (v *View) Place(pod meshid.Pod) (plan.Key, bool) {
+	p := v.snap.Pod(pod)
+	if p == nil {
+		return plan.Key{}, false
+	}
+	return v.planner.KeyOf(p), true
+}
+
+// Endpoints returns the addresses of a cluster, nil when the snapshot has no such service port. The pointer is that of
+// the view before when the addresses are the same.
+func (v *View) Endpoints(cluster string) *envoy.Resource {
+	if e := v.endpoints[cluster]; e != nil {
+		return e.resource
+	}
+	return nil
+}
+
+// Config returns the resources of one kind of proxy, or nil when they cannot be encoded. They are computed when first
+// asked for; equal content keeps the pointer of the view before.
+func (v *View) Config(key plan.Key) *envoy.Resources {
+	e := v.configs.entry(key)
+	e.once.Do(func() { e.done.Store(v.compute(key, v.configs.before[key])) })
+	return e.done.Load().resources
+}
+
+func (v *View) compute(key plan.Key, before *result) *result {
+	proxy := v.planner.Plan(key)
+	r := &result{hash: hash(proxy, v.roots)}
+	if before != nil && before.hash == r.hash {
+		return before
+	}
+	r.resources, r.err = envoy.Translate(proxy, v.roots)
+	return r
+}
+
+// hash is over everything the translation reads.
+func hash(proxy ir.Proxy, roots envoy.Bundle) string {
+	b, err := json.Marshal(proxy)
+	if err != nil {
+		return ""
+	}
+	return envoy.Hash(append(b, roots...))
+}
+
+// configs memoises the resources of every key asked for.
+type configs struct {
+	mu     sync.Mutex
+	byKey  map[plan.Key]*entry
+	before map[plan.Key]*result // read-only
+}
+
+type entry struct {
+	once sync.Once
+	done atomic.Pointer[result]
+}
+
+type result struct {
+	hash      string
+	resources *envoy.Resources
+	err       error
+}
+
+// newConfigs starts a memo that may take over finished results of the last view's.
+func newConfigs(last *View) *configs {
+	c := &configs{byKey: map[plan.Key]*entry{}}
+	if last != nil {
+		c.before = last.configs.finished()
+	}
+	return c
+}
+
+// finished returns the results so far. One that is still being computed is left out and will be computed again.
+func (c *configs) finished() map[plan.Key]*result {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := make(map[plan.Key]*result, len(c.byKey))
+	for k, e := range c.byKey {
+		if r := e.done.Load(); r != nil && r.err == nil {
+			out[k] = r
+		}
+	}
+	return out
+}
+
+func (c *configs) entry(key plan.Key) *entry {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.byKey[key]
+	if e == nil {
+		e = &entry{}
+		c.byKey[key] = e
+	}
+	return e
+}
+
+type endpointSet struct {
+	addrs    []netip.AddrPort
+	resource *envoy.Resource
+}
+
+// allEndpoints encodes the addresses of every service port, taking over what the last view has.
+func allEndpoints(s *snapshot.Snapshot, last *View) (map[string]*endpointSet, error) {
+	out := make(map[string]*endpointSet, len(s.Services))
+	for _, svc := range s.Services {
+		if err := encodeService(out, s, svc, last); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// changedEndpoints copies the last view's endpoints and encodes those of the services that changed.
+func changedEndpoints(s *snapshot.Snapshot, last *View, ports []meshid.ServicePort) (map[string]*endpointSet, error) {
+	out := maps.Clone(last.endpoints)
+	done := map[meshid.Service]bool{}
+	for _, p := range ports {
+		svc := s.Service(p.Service)
+		if svc == nil || done[svc.ID] {
+			continue
+		}
+		done[svc.ID] = true
+		if err := encodeService(out, s, svc, last); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// encodeService encodes the clusters of one service. Ports with one target port share a cluster and its addresses.
+func encodeService(out map[string]*endpointSet, s *snapshot.Snapshot, svc *snapshot.Service, last *View) error {
+	byCluster := map[string][]netip.AddrPort{}
+	for _, port := range svc.Ports {
+		name := names.UpstreamCluster(svc.ID, port.TargetPort)
+		addrs := byCluster[name]
+		for _, ep := range s.Endpoints[meshid.ServicePort{Service: svc.ID, Port: port.Port}] {
+			addrs = append(addrs, ep.Addr)
+		}
+		byCluster[name] = addrs
+	}
+	for name, addrs := range byCluster {
+		slices.SortFunc(addrs, netip.AddrPort.Compare)
+		addrs = slices.Compact(addrs)
+		if last != nil {
+			if e := last.endpoints[name]; e != nil && slices.Equal(e.addrs, addrs) {
+				out[name] = e
+				continue
+			}
+		}
+		res, err := envoy.LoadAssignment(name, addrs)
+		if err != nil {
+			return err
+		}
+		out[name] = &endpointSet{addrs: addrs, resource: res}
+	}
+	return nil
+}
