@@ -157,13 +157,16 @@ func render(def *apiext.CustomResourceDefinition) ([]byte, error) {
 	return append([]byte(header), out...), nil
 }
 
-// packageErrors returns the errors that the markers and types of the packages
-// gave rise to.
+// packageErrors returns the errors that the markers of the packages gave rise
+// to. Type errors are left to the compiler: the loader reads imports only as far
+// as the kinds need them, and finds names missing that are not.
 func packageErrors(roots []*loader.Package) error {
 	var errs []error
 	for _, pkg := range roots {
 		for _, e := range pkg.Errors {
-			errs = append(errs, e)
+			if e.Kind != packages.TypeError {
+				errs = append(errs, e)
+			}
 		}
 	}
 	return errors.Join(errs...)

@@ -23,7 +23,7 @@ type Telemetry struct {
 
 	// spec is the policy.
 	// +optional
-	Spec TelemetrySpec `json:"spec,omitzero"`
+	Spec TelemetrySpec `json:"spec"`
 
 	// status is written by the control plane.
 	// +optional

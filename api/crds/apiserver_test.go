@@ -1,0 +1,92 @@
+package crds_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
+	apiext "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/listtype"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/json"
+	"sigs.k8s.io/yaml"
+)
+
+// apiServer does to an object what an API server with the definitions does to
+// a write request: defaulting, pruning and validation, with the same code.
+type apiServer struct {
+	versions map[schema.GroupVersionKind]version
+}
+
+type version struct {
+	structural *structuralschema.Structural
+	validator  validation.SchemaValidator
+	served     bool
+}
+
+func newAPIServer(t *testing.T) *apiServer {
+	t.Helper()
+	s := &apiServer{versions: map[schema.GroupVersionKind]version{}}
+	for _, def := range all(t) {
+		for _, v := range def.Spec.Versions {
+			internal := &apiextensions.JSONSchemaProps{}
+			require.NoError(t, apiext.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(v.Schema.OpenAPIV3Schema, internal, nil))
+			structural, err := structuralschema.NewStructural(internal)
+			require.NoError(t, err)
+			validator, _, err := validation.NewSchemaValidator(internal)
+			require.NoError(t, err)
+			gvk := schema.GroupVersionKind{Group: def.Spec.Group, Version: v.Name, Kind: def.Spec.Names.Kind}
+			s.versions[gvk] = version{structural, validator, v.Served}
+		}
+	}
+	return s
+}
+
+// create is a write of the main resource: the status is dropped, as the status
+// subresource demands.
+func (s *apiServer) create(object map[string]any) (map[string]any, error) {
+	object = (&unstructured.Unstructured{Object: object}).DeepCopy().Object
+	delete(object, "status")
+	return s.admit(object)
+}
+
+// admit returns the object as it would be stored. Unknown fields are errors, as
+// with `kubectl --validate=strict`.
+func (s *apiServer) admit(object map[string]any) (map[string]any, error) {
+	u := (&unstructured.Unstructured{Object: object}).DeepCopy()
+	v, ok := s.versions[u.GroupVersionKind()]
+	if !ok || !v.served {
+		return nil, fmt.Errorf("no matches for %s", u.GroupVersionKind())
+	}
+	opts := structuralschema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true}
+	var unknownErr error
+	if unknown := pruning.PruneWithOptions(u.Object, v.structural, true, opts); len(unknown) > 0 {
+		slices.Sort(unknown)
+		unknownErr = fmt.Errorf("unknown fields: %v", unknown)
+	}
+	defaulting.PruneNonNullableNullsWithoutDefaults(u.Object, v.structural)
+	defaulting.Default(u.Object, v.structural)
+	return u.Object, errors.Join(
+		unknownErr,
+		validation.ValidateCustomResource(nil, u.Object, v.validator).ToAggregate(),
+		listtype.ValidateListSetsAndMaps(nil, v.structural, u.Object).ToAggregate(),
+	)
+}
+
+// parse reads one YAML document the way kubectl does.
+func parse(t *testing.T, document []byte) map[string]any {
+	t.Helper()
+	raw, err := yaml.YAMLToJSONStrict(document)
+	require.NoError(t, err)
+	var object map[string]any
+	require.NoError(t, json.Unmarshal(raw, &object))
+	return object
+}
