@@ -176,6 +176,10 @@ func controllerManagerArgs(s Settings) []string {
 		"--leader-elect=false",
 		"--bind-address=127.0.0.1",
 		"--profiling=false",
+		// Each of its controllers fetches a token at the start; the default of 20
+		// requests per second would make that take seconds.
+		"--kube-api-qps=200",
+		"--kube-api-burst=400",
 	}
 }
 
@@ -200,14 +204,7 @@ func kubeletArgs(s Settings) []string {
 }
 
 func proxyArgs(s Settings) []string {
-	return []string{
-		"--kubeconfig=" + s.Layout.Path("etc", Proxy+".conf"),
-		"--proxy-mode=nftables",
-		"--cluster-cidr=" + dual(s, cluster.PodCIDR, cluster.PodCIDR6),
-		"--hostname-override=" + s.Layout.Node(),
-		// The connection table's size belongs to the machine, not to a namespace.
-		"--conntrack-max-per-core=0",
-	}
+	return []string{"--config=" + s.Layout.Path("etc", "kube-proxy.yaml")}
 }
 
 func dual(s Settings, v4, v6 string) string {
@@ -222,8 +219,10 @@ func Files(s Settings) []File {
 	return []File{
 		{s.Layout.Path("etc", "containerd.toml"), containerdConfig(s)},
 		{s.Layout.Path("etc", "kubelet.yaml"), kubeletConfig(s)},
+		{s.Layout.Path("etc", "kube-proxy.yaml"), proxyConfig(s)},
 		{s.Layout.Path("cni", "10-localcluster.conflist"), cniConfig(s)},
 		{s.Layout.Path("dns", "Corefile"), corefile},
+		{s.Layout.Path("dns", "nothing.zone"), nothingZone},
 	}
 }
 
@@ -284,6 +283,20 @@ nodeStatusReportFrequency: 5m
 		s.Layout.Path("pki", KubeletServerPair+".crt"), s.Layout.Path("pki", KubeletServerPair+".key"), KubeletDir, cluster.NodeIP)
 }
 
+// proxyConfig leaves the connection table's size alone, which belongs to the
+// machine and not to a namespace, and lets Services follow changes at once.
+func proxyConfig(s Settings) string {
+	return fmt.Sprintf(`apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+mode: nftables
+clientConnection: {kubeconfig: %q}
+hostnameOverride: %q
+clusterCIDR: %q
+conntrack: {maxPerCore: 0}
+nftables: {minSyncPeriod: 100ms}
+`, s.Layout.Path("etc", Proxy+".conf"), s.Layout.Node(), dual(s, cluster.PodCIDR, cluster.PodCIDR6))
+}
+
 // cniConfig connects each pod by a routed pair of devices. A bridge would need
 // the machine-wide br_netfilter module for Services to work between two pods of
 // a node; a route does not.
@@ -308,13 +321,20 @@ const corefile = `.:53 {
     hosts /etc/coredns/hosts . {
         reload 1s
         ttl 5
-        fallthrough cluster.local in-addr.arpa ip6.arpa
+        fallthrough
     }
     kubernetes cluster.local in-addr.arpa ip6.arpa {
         pods insecure
     }
+    file /etc/coredns/nothing.zone .
     cache 5
     loadbalance
     reload
 }
+`
+
+// nothingZone is a root zone without names: whatever nobody else knows is
+// answered with "no such name".
+const nothingZone = `. 5 IN SOA localcluster. nobody.localcluster. 1 3600 3600 3600 5
+. 5 IN NS localcluster.
 `

@@ -20,6 +20,9 @@ import (
 // pollEvery is short against the start, and long against what a look costs.
 const pollEvery = 100 * time.Millisecond
 
+// tooOften is how many ends of a component make `up` give up.
+const tooOften = 5
+
 // apiName is the name which proves that DNS works.
 const apiName = "kubernetes.default.svc.cluster.local."
 
@@ -75,12 +78,29 @@ func await(ctx context.Context, l cluster.Layout, r cluster.Record, s step) erro
 		if !r.Supervisor.Alive() {
 			return fmt.Errorf("the cluster's supervisor ended:\n%s", tail(l.Log(component.Supervisor), 5))
 		}
+		if name := hopeless(l); name != "" {
+			return notReady(ctx, l, s, fmt.Errorf("%s ends again and again", name))
+		}
 		select {
 		case <-ctx.Done():
 			return notReady(ctx, l, s, err)
 		case <-time.After(pollEvery):
 		}
 	}
+}
+
+// hopeless names a component that ended too often to wait any longer.
+func hopeless(l cluster.Layout) string {
+	st, err := supervisor.ReadStatus(l)
+	if err != nil {
+		return ""
+	}
+	for _, c := range st.Components {
+		if c.Restarts >= tooOften && !c.Running {
+			return c.Name
+		}
+	}
+	return ""
 }
 
 // notReady explains what did not come about, and what the components say.
