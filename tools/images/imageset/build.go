@@ -38,7 +38,8 @@ type Built struct {
 	Reference string `json:"reference"`
 	// Tar is the file's name inside Dir.
 	Tar string `json:"tar"`
-	// Digest is the manifest's, ImageID the configuration's.
+	// Digest is the manifest's as Push would send it. ImageID is the
+	// configuration's, and the one a container runtime shows after loading.
 	Digest  string `json:"digest"`
 	ImageID string `json:"imageID"`
 	Arch    string `json:"arch"`

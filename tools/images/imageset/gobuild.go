@@ -60,16 +60,18 @@ func git(ctx context.Context, dir string, args ...string) (string, error) {
 	return string(out), err
 }
 
-// Compile builds the programs of specs in one invocation of the Go tool,
-// statically, into dir, and answers each image's binary by image name. The
-// binaries stay in dir: what did not change is not linked again.
+// Compile builds the programs of specs, statically, into dir, and answers
+// each image's binary by image name. The binaries stay in dir: what did not
+// change is not linked again.
 func (m Module) Compile(ctx context.Context, dir, arch string, specs []Spec) (map[string]string, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
 	}
 	binaries := map[string]string{}
-	var packages []string
+	// Demonstration programs carry no version, so that they stay the same
+	// from commit to commit: the flags are part of a program's build ID.
+	var product, demo []string
 	var missing []error
 	for _, s := range specs {
 		if s.Package == "" {
@@ -79,29 +81,42 @@ func (m Module) Compile(ctx context.Context, dir, arch string, specs []Spec) (ma
 			missing = append(missing, fmt.Errorf("image %s: its program %s does not exist in %s; write it, or name only the images you want", s.Name, s.Package, m.Root))
 			continue
 		}
-		packages = append(packages, s.Package)
 		binaries[s.Name] = filepath.Join(dir, path.Base(s.Package))
+		if strings.HasPrefix(s.Package, "./demo/") {
+			demo = append(demo, s.Package)
+		} else {
+			product = append(product, s.Package)
+		}
 	}
 	if len(missing) > 0 {
 		return nil, errors.Join(missing...)
 	}
-	if len(packages) == 0 {
-		return binaries, nil
-	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	args := append([]string{"build", "-trimpath", "-buildvcs=false", "-ldflags", m.linkerFlags(), "-o", dir + "/"}, packages...)
+	if err := m.compile(ctx, dir, arch, "-s -w", demo); err != nil {
+		return nil, err
+	}
+	return binaries, m.compile(ctx, dir, arch, "-s -w"+m.stamp(), product)
+}
+
+// compile builds all packages in one invocation of the Go tool.
+func (m Module) compile(ctx context.Context, dir, arch, linkerFlags string, packages []string) error {
+	if len(packages) == 0 {
+		return nil
+	}
+	args := append([]string{"build", "-trimpath", "-buildvcs=false", "-ldflags", linkerFlags, "-o", dir + "/"}, packages...)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = m.Root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch, "GOFLAGS=", "GOWORK=off")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("compiling %s for %s: %w\n%s", strings.Join(packages, " "), arch, err, out)
+		return fmt.Errorf("compiling %s for %s: %w\n%s", strings.Join(packages, " "), arch, err, out)
 	}
-	return binaries, nil
+	return nil
 }
 
-func (m Module) linkerFlags() string {
-	pkg := modulePath + "/internal/version."
-	return "-s -w -X " + pkg + "Version=" + m.Version + " -X " + pkg + "GitCommit=" + m.Commit + " -X " + pkg + "BuildDate=" + m.Date
+// stamp is the linker flags that fill internal/version.
+func (m Module) stamp() string {
+	pkg := " -X " + modulePath + "/internal/version."
+	return pkg + "Version=" + m.Version + pkg + "GitCommit=" + m.Commit + pkg + "BuildDate=" + m.Date
 }
