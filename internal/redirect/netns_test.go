@@ -117,13 +117,18 @@ func up(t *testing.T, h *netlink.Handle, link string, addrs ...string) {
 // serve answers every connection on a port with a label and the destination the caller had meant.
 func serve(t *testing.T, ns netns.NsHandle, label string, port int, hosts ...string) {
 	t.Helper()
+	serveAs(t, ns, 0, label, port, hosts...)
+}
+
+func serveAs(t *testing.T, ns netns.NsHandle, uid int, label string, port int, hosts ...string) {
+	t.Helper()
 	for _, host := range hosts {
 		network := "tcp4"
 		if strings.Contains(host, ":") {
 			network = "tcp6"
 		}
 		var ln net.Listener
-		require.NoError(t, in(t, ns, 0, func() (err error) {
+		require.NoError(t, in(t, ns, uid, func() (err error) {
 			ln, err = net.Listen(network, net.JoinHostPort(host, fmt.Sprint(port)))
 			return err
 		}))
@@ -179,12 +184,12 @@ func call(t *testing.T, ns netns.NsHandle, uid int, addr string) string {
 	t.Helper()
 	var said string
 	err := in(t, ns, uid, func() error {
-		c, err := (&net.Dialer{Timeout: 3 * time.Second}).Dial("tcp", addr)
+		c, err := (&net.Dialer{Timeout: time.Second}).Dial("tcp", addr)
 		if err != nil {
 			return err
 		}
 		defer c.Close()
-		_ = c.SetDeadline(time.Now().Add(3 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(time.Second))
 		b, err := io.ReadAll(c)
 		said = string(b)
 		return err

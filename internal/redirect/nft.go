@@ -23,6 +23,7 @@ const reg = 1
 // Where addresses and ports stand in the headers.
 const (
 	offsetDst4, offsetDst6 = 16, 24
+	offsetSrcPort          = 0
 	offsetDstPort          = 2
 )
 
@@ -61,12 +62,33 @@ func (b *batch) redirect(r capture.Rules) {
 		Name: capture.ChainOutbound, Table: t, Type: nftables.ChainTypeNAT,
 		Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityNATDest,
 	})
+	b.guard(t, r.Guarded)
 	for _, rule := range r.Inbound {
 		b.add(t, in, r.Family, rule)
 	}
 	for _, rule := range r.Outbound {
 		b.add(t, out, r.Family, rule)
 	}
+}
+
+// guard drops what anybody but the sidecar answers from its ports; the kernel knows the listening socket's owner when
+// it sends the second packet of the handshake.
+func (b *batch) guard(t *nftables.Table, ports []uint16) {
+	if len(ports) == 0 {
+		return
+	}
+	policy := nftables.ChainPolicyAccept
+	c := b.conn.AddChain(&nftables.Chain{
+		Name: capture.ChainGuard, Table: t, Type: nftables.ChainTypeFilter,
+		Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityFilter, Policy: &policy,
+	})
+	es := append(tcpOnly(), iface(expr.MetaKeyOIFNAME, "lo", expr.CmpOpNeq)...)
+	es = append(es, owner(capture.NotSidecar)...)
+	es = append(es, b.ports(t, offsetSrcPort, ports, false)...)
+	b.conn.AddRule(&nftables.Rule{
+		Table: t, Chain: c, Exprs: append(es, &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictDrop}),
+		UserData: userdata.AppendString(nil, userdata.TypeComment, "only the sidecar answers on its ports"),
+	})
 }
 
 // refuse6 answers every new IPv6 connection but the loopback's with a reset. (Only the first packet: the reset itself
@@ -106,8 +128,8 @@ func (b *batch) add(t *nftables.Table, c *nftables.Chain, f capture.Family, r ca
 	if r.NotDst.IsValid() {
 		es = append(es, destination(f, r.NotDst, expr.CmpOpNeq)...)
 	}
-	es = append(es, b.ports(t, r.Ports, false)...)
-	es = append(es, b.ports(t, r.NotPorts, true)...)
+	es = append(es, b.ports(t, offsetDstPort, r.Ports, false)...)
+	es = append(es, b.ports(t, offsetDstPort, r.NotPorts, true)...)
 	b.conn.AddRule(&nftables.Rule{
 		Table: t, Chain: c, Exprs: append(es, b.action(f, r.Action)...),
 		UserData: userdata.AppendString(nil, userdata.TypeComment, r.Why),
@@ -136,7 +158,7 @@ func (b *batch) action(f capture.Family, a capture.Action) []expr.Any {
 }
 
 // ports is an anonymous set, as large as the user's list.
-func (b *batch) ports(t *nftables.Table, ports []uint16, not bool) []expr.Any {
+func (b *batch) ports(t *nftables.Table, offset uint32, ports []uint16, not bool) []expr.Any {
 	if len(ports) == 0 {
 		return nil
 	}
@@ -151,7 +173,7 @@ func (b *batch) ports(t *nftables.Table, ports []uint16, not bool) []expr.Any {
 		return nil
 	}
 	return []expr.Any{
-		&expr.Payload{DestRegister: reg, Base: expr.PayloadBaseTransportHeader, Offset: offsetDstPort, Len: 2},
+		&expr.Payload{DestRegister: reg, Base: expr.PayloadBaseTransportHeader, Offset: offset, Len: 2},
 		&expr.Lookup{SourceRegister: reg, SetName: set.Name, SetID: set.ID, Invert: not},
 	}
 }

@@ -30,7 +30,7 @@ func pod(t *testing.T) (inside, outside netns.NsHandle) {
 	inside, outside = wire(t)
 	serve(t, inside, "sidecar-outbound", 15001, "0.0.0.0", "::")
 	serve(t, inside, "sidecar-inbound", 15003, "0.0.0.0", "::")
-	serve(t, inside, "ready", 15905, "0.0.0.0", "::")
+	serveAs(t, inside, 1500, "ready", 15905, "0.0.0.0", "::")
 	serve(t, inside, "admin", 15000, "127.0.0.1")
 	serve(t, inside, "app", 8080, "0.0.0.0", "::")
 	serve(t, inside, "app", 9999, "0.0.0.0", "::")
@@ -136,7 +136,7 @@ func TestApplyTwiceLeavesOneTable(t *testing.T) {
 			require.Equal(t, Table, tb.Name)
 		}
 		chains, err2 := conn.ListChains()
-		require.Len(t, chains, 4)
+		require.Len(t, chains, 6)
 		rules, err3 := conn.GetRules(tables[0], chains[0])
 		require.NotEmpty(t, rules)
 		return errors.Join(err, err2, err3)
@@ -196,4 +196,20 @@ func TestWithoutTheRight(t *testing.T) {
 func TestBadConfigChangesNothing(t *testing.T) {
 	_, err := Apply(capture.Config{OutboundPorts: []uint16{0}}, nil)
 	require.True(t, err != nil && strings.Contains(err.Error(), "outboundPorts"))
+}
+
+// A port let through for the sidecar must not become a door to an application that binds it.
+func TestOnlyTheSidecarAnswersOnItsPorts(t *testing.T) {
+	in, out := wire(t)
+	serveAs(t, in, 1000, "application", 15010, "0.0.0.0", "::")
+	serveAs(t, in, 1500, "sidecar", 15905, "0.0.0.0", "::")
+	serveAs(t, in, 65532, "helper", 15904, "0.0.0.0")
+	apply(t, in, capture.Config{SidecarPorts: []uint16{15905, 15010, 15904, 15902}})
+	for _, host := range []string{pod4, pod6} {
+		require.Equal(t, "sidecar", call(t, out, 0, net.JoinHostPort(host, "15905")))
+		require.Contains(t, call(t, out, 0, net.JoinHostPort(host, "15010")), "timeout")
+		require.Equal(t, "refused", call(t, out, 0, net.JoinHostPort(host, "15902")), "nobody listens")
+	}
+	require.Equal(t, "helper", call(t, out, 0, pod4+":15904"))
+	require.Equal(t, "application", call(t, in, 1000, "127.0.0.1:15010"), "the pod's talk with itself stays")
 }

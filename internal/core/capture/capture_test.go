@@ -144,3 +144,13 @@ func TestParse(t *testing.T) {
 		require.ErrorContains(t, err, want, js)
 	}
 }
+
+func TestOnlyTheSidecarAnswersOnItsPorts(t *testing.T) {
+	r := Build(Config{SidecarPorts: []uint16{15905, 15010, 15904, 15901}, InboundPorts: []uint16{15901}}, IPv4, pod4)
+	require.True(t, r.Answers(1500, 15010))
+	require.False(t, r.Answers(1000, 15010))
+	require.False(t, r.Answers(0, 15905))
+	require.True(t, r.Answers(1000, 8080))
+	require.True(t, r.Answers(65532, 15904), "the health-check helper is another user")
+	require.True(t, r.Answers(1000, 15901), "the user has excluded the port")
+}

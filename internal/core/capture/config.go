@@ -23,8 +23,7 @@ type Config struct {
 	OutboundPorts []uint16 `json:"outboundPorts,omitempty"`
 	// InboundPorts bypass the sidecar on the way in, by the user's wish.
 	InboundPorts []uint16 `json:"inboundPorts,omitempty"`
-	// SidecarPorts are the sidecar's (and its helper's) own listeners; only those really in use, for a port that is
-	// let through and not listened on by the sidecar would be open to whatever the application binds there.
+	// SidecarPorts are the sidecar's (and its helper's) own listeners in use; see Rules.Guarded.
 	SidecarPorts []uint16 `json:"sidecarPorts,omitempty"`
 	// OutboundRanges bypass the sidecar.
 	OutboundRanges []netip.Prefix `json:"outboundRanges,omitempty"`

@@ -2,6 +2,7 @@ package capture
 
 import (
 	"net/netip"
+	"slices"
 
 	"openservicemesh.io/osm/internal/core/names"
 )
@@ -15,10 +16,11 @@ const (
 	IPv6 Family = "ip6"
 )
 
-// Names of the two chains, one on each hook.
+// Names of the chains.
 const (
 	ChainInbound  = "OSM_PROXY_INBOUND"
 	ChainOutbound = "OSM_PROXY_OUTBOUND"
+	ChainGuard    = "OSM_PROXY_GUARD"
 )
 
 // ActionKind is what happens to a connection a rule matches.
@@ -75,12 +77,26 @@ type Rules struct {
 	Inbound []Rule
 	// Outbound rules judge connections that processes of the pod open.
 	Outbound []Rule
+	// Guarded are the let-through ports on which nobody but the sidecar may answer a caller from outside the pod. An
+	// application that binds one of them, before the sidecar or instead of it, is not heard.
+	Guarded []uint16
 }
 
 // Build returns the rules of one family. podIP is the pod's address of that family and needed in PodIP mode only;
 // without one, nothing is rewritten.
 func Build(c Config, f Family, podIP netip.Addr) Rules {
-	return Rules{Family: f, Inbound: inbound(c), Outbound: outbound(c, f, podIP)}
+	return Rules{Family: f, Inbound: inbound(c), Outbound: outbound(c, f, podIP), Guarded: guarded(c)}
+}
+
+// guarded leaves out the health-check helper's port, which runs as another user.
+func guarded(c Config) []uint16 {
+	var out []uint16
+	for _, p := range c.SidecarPorts {
+		if p != names.PortHealthcheck && !slices.Contains(c.InboundPorts, p) {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // inbound lets through what is excluded and the sidecar's own ports; all else meets the sidecar.

@@ -55,3 +55,8 @@ func interfaceMatches(pattern, name string) bool {
 	}
 	return pattern == name
 }
+
+// Answers reports whether a process of uid may answer callers from outside the pod on a port.
+func (r Rules) Answers(uid uint32, port uint16) bool {
+	return uid == names.SidecarUID || !slices.Contains(r.Guarded, port)
+}
