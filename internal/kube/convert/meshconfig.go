@@ -1,0 +1,101 @@
+package convert
+
+import (
+	"slices"
+	"time"
+
+	configv1alpha2 "openservicemesh.io/osm/api/config/v1alpha2"
+	"openservicemesh.io/osm/internal/core/meshid"
+	"openservicemesh.io/osm/internal/core/snapshot"
+)
+
+// Settings is what MeshConfig says to the control plane alone: no proxy's configuration depends on it.
+type Settings struct {
+	// LogLevel is one of disabled, panic, fatal, error, warn, info, debug, trace; "" leaves the level as it is.
+	LogLevel string
+	// DebugServer opens port 9092.
+	DebugServer bool
+	// CertValidity is the lifetime of workload certificates.
+	CertValidity time.Duration
+	// MaxConnections caps proxy streams; 0 is no cap.
+	MaxConnections int
+	// ResyncInterval is the period of a full push; 0 is never.
+	ResyncInterval time.Duration
+}
+
+const (
+	defaultCertValidity = 24 * time.Hour
+	minCertValidity     = 10 * time.Minute
+	minResyncInterval   = 30 * time.Second
+)
+
+// DefaultMeshConfig is the MeshConfig of a default installation, for offline use where none is given.
+func DefaultMeshConfig() *configv1alpha2.MeshConfig {
+	return &configv1alpha2.MeshConfig{Spec: configv1alpha2.MeshConfigSpec{
+		Traffic:     configv1alpha2.TrafficSpec{EnableEgress: true, EnablePermissiveTrafficPolicyMode: true},
+		Certificate: configv1alpha2.CertificateSpec{ServiceCertValidityDuration: "24h", CertKeyBitSize: 2048},
+		FeatureFlags: configv1alpha2.FeatureFlags{
+			EnableWASMStats: true, EnableEgressPolicy: true, EnableIngressBackendPolicy: true,
+		},
+	}}
+}
+
+// MeshOf reads the part of MeshConfig that proxies depend on. The trust domain is a flag of the control plane.
+func MeshOf(in *configv1alpha2.MeshConfig, td meshid.TrustDomain) snapshot.Mesh {
+	s := in.Spec.Sidecar
+	return snapshot.Mesh{
+		TrustDomain: td,
+		Permissive:  in.Spec.Traffic.EnablePermissiveTrafficPolicyMode,
+		Egress:      in.Spec.Traffic.EnableEgress,
+		TLS: snapshot.TLSParams{
+			MinVersion:   orDefault(string(s.TLSMinProtocolVersion), string(configv1alpha2.TLSv1_2)),
+			MaxVersion:   orDefault(string(s.TLSMaxProtocolVersion), string(configv1alpha2.TLSv1_3)),
+			CipherSuites: slices.Clone(s.CipherSuites),
+			Curves:       slices.Clone(s.ECDHCurves),
+		},
+		FeatureFlags: flagsOf(in.Spec.FeatureFlags),
+	}
+}
+
+// SettingsOf reads the rest: a validity below ten minutes is raised to them, an unreadable one is 24h; a resync
+// interval below 30s counts as never.
+func SettingsOf(in *configv1alpha2.MeshConfig) Settings {
+	out := Settings{
+		LogLevel:       in.Spec.Observability.OSMLogLevel,
+		DebugServer:    in.Spec.Observability.EnableDebugServer,
+		MaxConnections: in.Spec.Sidecar.MaxDataPlaneConnections,
+		CertValidity:   defaultCertValidity,
+	}
+	if d, err := time.ParseDuration(in.Spec.Certificate.ServiceCertValidityDuration); err == nil {
+		out.CertValidity = max(d, minCertValidity)
+	}
+	if d, err := time.ParseDuration(in.Spec.Sidecar.ConfigResyncInterval); err == nil && d >= minResyncInterval {
+		out.ResyncInterval = d
+	}
+	return out
+}
+
+func flagsOf(f configv1alpha2.FeatureFlags) map[string]bool {
+	out := map[string]bool{}
+	for name, on := range map[string]bool{
+		"enableWASMStats": f.EnableWASMStats, "enableEgressPolicy": f.EnableEgressPolicy,
+		"enableMulticlusterMode": f.EnableMulticlusterMode, "enableSnapshotCacheMode": f.EnableSnapshotCacheMode,
+		"enableAsyncProxyServiceMapping": f.EnableAsyncProxyServiceMapping,
+		"enableIngressBackendPolicy":     f.EnableIngressBackendPolicy,
+		"enableEnvoyActiveHealthChecks":  f.EnableEnvoyActiveHealthChecks,
+		"enableRetryPolicy":              f.EnableRetryPolicy,
+		"enableMeshRootCertificate":      f.EnableMeshRootCertificate,
+	} {
+		if on {
+			out[name] = true
+		}
+	}
+	return out
+}
+
+func orDefault(s, def string) string {
+	if s == "" {
+		return def
+	}
+	return s
+}

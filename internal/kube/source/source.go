@@ -1,0 +1,214 @@
+package source
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+
+	"openservicemesh.io/osm/internal/core/meshid"
+	"openservicemesh.io/osm/internal/core/snapshot"
+	"openservicemesh.io/osm/internal/kube/convert"
+	"openservicemesh.io/osm/internal/kube/state"
+)
+
+// Quiet periods of the builder. After a build, further changes wait until there were none for quietPeriod, at most for
+// maxWait in all. A change that comes later than quietPeriod after the last build goes out at once.
+const (
+	quietPeriod = 10 * time.Millisecond
+	maxWait     = 100 * time.Millisecond
+)
+
+// crdPoll is how often absent CRDs are looked for; osm-bootstrap installs them while the controller starts.
+const crdPoll = 500 * time.Millisecond
+
+// Update is one delivery.
+type Update struct {
+	Snapshot *snapshot.Snapshot
+	Changed  snapshot.Changed
+	// Settings are MeshConfig's words to the control plane.
+	Settings convert.Settings
+	// Findings are about objects that could not be read.
+	Findings []snapshot.Finding
+}
+
+// Options configure a Source. All but Log and OnEvent are needed.
+type Options struct {
+	Kube         kubernetes.Interface
+	Dynamic      dynamic.Interface
+	MeshName     string
+	OSMNamespace string
+	TrustDomain  meshid.TrustDomain
+	Log          *slog.Logger
+	// OnEvent is told every watch event ("add", "update" or "delete") with the object's namespace; for metrics.
+	OnEvent func(event, namespace string)
+}
+
+// Source watches a cluster.
+type Source struct {
+	opts  Options
+	state *state.State
+	dirty chan struct{}
+	ready atomic.Bool
+}
+
+// New prepares a Source; Run does the work.
+func New(opts Options) *Source {
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.OnEvent == nil {
+		opts.OnEvent = func(string, string) {}
+	}
+	s := &Source{opts: opts, dirty: make(chan struct{}, 1)}
+	s.state = state.New(state.Options{
+		MeshName: opts.MeshName, OSMNamespace: opts.OSMNamespace, TrustDomain: opts.TrustDomain,
+	}, s.wake)
+	return s
+}
+
+func (s *Source) wake() {
+	select {
+	case s.dirty <- struct{}{}:
+	default:
+	}
+}
+
+// Ready reports whether a first snapshot of the whole cluster has been delivered.
+func (s *Source) Ready() bool { return s.ready.Load() }
+
+// Waiting says what the first snapshot still waits for; "" when nothing.
+func (s *Source) Waiting() string {
+	if missing := s.state.Unsynced(); len(missing) > 0 {
+		return "waiting for the first list of " + strings.Join(missing, ", ")
+	}
+	if !s.state.HasMeshConfig() {
+		return "waiting for MeshConfig " + s.opts.OSMNamespace + "/osm-mesh-config, which osm-bootstrap creates"
+	}
+	return ""
+}
+
+// MonitoredNamespaces returns how many namespaces belong to the mesh.
+func (s *Source) MonitoredNamespaces() int { return s.state.MonitoredNamespaces() }
+
+// Run watches until ctx ends and calls deliver for every snapshot, always from one goroutine. It never gives up:
+// absent CRDs, missing rights and an absent API server are logged and tried again.
+func (s *Source) Run(ctx context.Context, deliver func(Update)) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	watches := s.watches()
+	for _, w := range watches {
+		wg.Go(func() { s.reflect(ctx, w) })
+	}
+	wg.Go(func() { s.reportWaiting(ctx) })
+	s.build(ctx, deliver)
+}
+
+// reflect keeps one resource in step.
+func (s *Source) reflect(ctx context.Context, w watched) {
+	if !w.crd.Empty() && !s.awaitCRD(ctx, w) {
+		return
+	}
+	store := &countedStore{Sink: w.sink, onEvent: s.opts.OnEvent}
+	cache.NewReflectorWithOptions(w.lw, w.example, store, cache.ReflectorOptions{
+		Name: w.sink.Resource,
+		// Up to a few seconds between attempts: a mesh that waits for its API server to return should not wait longer.
+		Backoff: &wait.Backoff{Duration: 200 * time.Millisecond, Cap: 10 * time.Second, Steps: 50, Factor: 2, Jitter: 0.5},
+	}).RunWithContext(ctx)
+}
+
+// awaitCRD waits until the API server answers for a resource: a reflector would back off for longer and longer.
+func (s *Source) awaitCRD(ctx context.Context, w watched) bool {
+	announced := false
+	err := wait.PollUntilContextCancel(ctx, crdPoll, true, func(context.Context) (bool, error) {
+		list, err := s.opts.Kube.Discovery().ServerResourcesForGroupVersion(w.crd.GroupVersion().String())
+		if err == nil {
+			for _, r := range list.APIResources {
+				if r.Name == w.crd.Resource {
+					return true, nil
+				}
+			}
+		}
+		if !announced {
+			announced = true
+			s.opts.Log.Info("waiting for a CustomResourceDefinition, which osm-bootstrap installs",
+				"resource", w.crd.GroupResource().String(), "version", w.crd.Version)
+		}
+		return false, nil
+	})
+	return err == nil
+}
+
+// reportWaiting logs what the first snapshot waits for, when it takes longer than usual.
+func (s *Source) reportWaiting(ctx context.Context) {
+	for delay := 5 * time.Second; !s.Ready(); delay = min(2*delay, time.Minute) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(delay):
+		}
+		if what := s.Waiting(); what != "" && !s.Ready() {
+			s.opts.Log.Warn("not ready: "+what, "monitored_namespaces", s.MonitoredNamespaces())
+		}
+	}
+}
+
+// build is the one goroutine that makes snapshots.
+func (s *Source) build(ctx context.Context, deliver func(Update)) {
+	var generation uint64
+	var last time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.dirty:
+		}
+		if time.Since(last) < quietPeriod && !s.settle(ctx) {
+			return
+		}
+		// Nothing is shown before everything is known: a partial view would look like deletions.
+		if !s.Ready() && s.Waiting() != "" {
+			continue
+		}
+		result, changed := s.state.Build()
+		if !changed {
+			continue
+		}
+		generation++
+		result.Parts.Generation = generation
+		deliver(Update{
+			Snapshot: snapshot.New(result.Parts), Changed: result.Changed,
+			Settings: result.Settings, Findings: slices.Clone(result.Findings),
+		})
+		s.ready.Store(true)
+		last = time.Now()
+	}
+}
+
+// settle waits until a burst is over; false when ctx ended.
+func (s *Source) settle(ctx context.Context) bool {
+	quiet := time.NewTimer(quietPeriod)
+	defer quiet.Stop()
+	limit := time.NewTimer(maxWait)
+	defer limit.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-limit.C:
+			return true
+		case <-quiet.C:
+			return true
+		case <-s.dirty:
+			quiet.Reset(quietPeriod)
+		}
+	}
+}

@@ -1,0 +1,88 @@
+package source
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/tools/cache"
+
+	configv1alpha2 "openservicemesh.io/osm/api/config/v1alpha2"
+	"openservicemesh.io/osm/internal/core/names"
+	"openservicemesh.io/osm/internal/core/policy"
+	"openservicemesh.io/osm/internal/kube/state"
+)
+
+// watched is one resource and where its objects go.
+type watched struct {
+	sink *state.Sink
+	// crd is the resource when a CRD serves it, so that it may be absent while the mesh is being installed.
+	crd     schema.GroupVersionResource
+	example runtime.Object
+	lw      cache.ListerWatcher
+}
+
+// typedClient is what the generated clients of one resource have in common.
+type typedClient[L runtime.Object] interface {
+	List(ctx context.Context, opts metav1.ListOptions) (L, error)
+	Watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error)
+}
+
+// listWatch reads with a client, narrowed by tweak. owner tells the reflector whether streaming lists are understood.
+func listWatch[L runtime.Object](owner any, c typedClient[L], tweak func(*metav1.ListOptions)) cache.ListerWatcher {
+	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			tweak(&o)
+			return c.List(ctx, o)
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			tweak(&o)
+			return c.Watch(ctx, o)
+		},
+	}, owner)
+}
+
+func everything(*metav1.ListOptions) {}
+
+// watches lists everything the mesh looks at. Only namespaces are narrowed by label: the objects in them are watched
+// across the cluster, because one stream per resource is cheaper than one per namespace and resource.
+func (s *Source) watches() []watched {
+	core := s.opts.Kube.CoreV1()
+	byMesh := func(o *metav1.ListOptions) {
+		o.LabelSelector = labels.Set{names.LabelMonitoredBy: s.opts.MeshName}.String()
+	}
+	out := []watched{
+		{sink: s.state.Namespaces(), example: &corev1.Namespace{}, lw: listWatch(s.opts.Kube, core.Namespaces(), byMesh)},
+		{sink: s.state.Services(), example: &corev1.Service{}, lw: listWatch(s.opts.Kube, core.Services(""), everything)},
+		{sink: s.state.Pods(), example: &corev1.Pod{}, lw: listWatch(s.opts.Kube, core.Pods(""), everything)},
+		{sink: s.state.EndpointSlices(), example: &discoveryv1.EndpointSlice{},
+			lw: listWatch(s.opts.Kube, s.opts.Kube.DiscoveryV1().EndpointSlices(""), everything)},
+	}
+	byName := func(o *metav1.ListOptions) {
+		o.FieldSelector = fields.OneTermEqualSelector("metadata.name", names.MeshConfig).String()
+	}
+	out = append(out, s.custom(configv1alpha2.MeshConfigs, s.opts.OSMNamespace, s.state.MeshConfig(), byName))
+	for _, k := range policy.Kinds() {
+		out = append(out, s.custom(k.Resource, "", s.state.Policies(k), everything))
+	}
+	return out
+}
+
+// custom reads a CRD's objects untyped and converts them one by one, so that one object which does not fit its Go type
+// does not hide all the others of its kind.
+func (s *Source) custom(r schema.GroupVersionResource, ns string, sink *state.Sink, tweak func(*metav1.ListOptions)) watched {
+	var c dynamic.ResourceInterface = s.opts.Dynamic.Resource(r)
+	if ns != "" {
+		c = s.opts.Dynamic.Resource(r).Namespace(ns)
+	}
+	return watched{sink: sink, crd: r, example: &unstructured.Unstructured{},
+		lw: listWatch[*unstructured.UnstructuredList](s.opts.Dynamic, c, tweak)}
+}
