@@ -1,0 +1,101 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Cluster is a Kubernetes cluster to test on.
+type Cluster struct {
+	// Root is the repository.
+	Root string
+	// Name is the local cluster's name; empty for somebody else's cluster.
+	Name string
+	// Kubeconfig is a file; empty means kubectl's own default.
+	Kubeconfig string
+}
+
+// FindRoot walks up from the working directory to the repository.
+func FindRoot() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for d := dir; d != "/"; d = filepath.Dir(d) {
+		if _, err := os.Stat(filepath.Join(d, "charts", "osm", "Chart.yaml")); err == nil {
+			return d, nil
+		}
+	}
+	return "", fmt.Errorf("%s is not inside the repository", dir)
+}
+
+// Current uses the cluster that kubectl uses.
+func Current(root string) *Cluster { return &Cluster{Root: root, Kubeconfig: os.Getenv("KUBECONFIG")} }
+
+// Local brings up (or finds) the local cluster of a name and loads every image. Progress goes to out.
+func Local(ctx context.Context, root, name string, out io.Writer) (*Cluster, error) {
+	c := &Cluster{Root: root, Name: name}
+	if err := c.stage(ctx, out, c.localcluster(), "--name", name, "up"); err != nil {
+		return nil, err
+	}
+	path, err := exec.CommandContext(ctx, c.localcluster(), "--name", name, "kubeconfig", "--path").Output()
+	if err != nil {
+		return nil, fmt.Errorf("localcluster kubeconfig: %w", err)
+	}
+	c.Kubeconfig = strings.TrimSpace(string(path))
+	return c, c.loadImages(ctx, out)
+}
+
+func (c *Cluster) localcluster() string { return filepath.Join(c.Root, "bin", "localcluster") }
+
+func (c *Cluster) loadImages(ctx context.Context, out io.Writer) error {
+	dir := filepath.Join(c.Root, "bin", "images")
+	if err := c.stage(ctx, out, "go", "run", "./tools/images", "build", "-o", dir); err != nil {
+		return err
+	}
+	tars, err := filepath.Glob(filepath.Join(dir, "*.tar"))
+	if err != nil {
+		return err
+	}
+	slices.Sort(tars)
+	return c.stage(ctx, out, c.localcluster(), append([]string{"--name", c.Name, "load"}, tars...)...)
+}
+
+func (c *Cluster) stage(ctx context.Context, out io.Writer, name string, args ...string) error {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = c.Root, out, out
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s %s: %w", filepath.Base(name), strings.Join(args, " "), err)
+	}
+	return nil
+}
+
+// Env is the environment in which kubectl and osm reach the cluster, with the project's own programs first in PATH.
+func (c *Cluster) Env() []string {
+	env := append(os.Environ(), "PATH="+filepath.Join(c.Root, "bin")+":"+os.Getenv("PATH"))
+	if c.Kubeconfig != "" {
+		env = append(env, "KUBECONFIG="+c.Kubeconfig)
+	}
+	return env
+}
+
+// Inside returns a command that runs where pods' addresses can be reached. It is nil for a cluster that is not local.
+func (c *Cluster) Inside(ctx context.Context, name string, args ...string) *exec.Cmd {
+	if c.Name == "" {
+		return nil
+	}
+	cmd := exec.CommandContext(ctx, c.localcluster(), append([]string{"--name", c.Name, "exec", "--", name}, args...)...)
+	cmd.Dir, cmd.Env = c.Root, c.Env()
+	return cmd
+}
+
+// Down removes a local cluster.
+func (c *Cluster) Down(ctx context.Context, out io.Writer) error {
+	return c.stage(ctx, out, c.localcluster(), "--name", c.Name, "down")
+}
