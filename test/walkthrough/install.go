@@ -31,7 +31,7 @@ func (s *Story) clean(ctx context.Context) error {
 func (s *Story) install(ctx context.Context) error {
 	args := []string{"install", "--osm-namespace", s.Namespace}
 	if s.Managed {
-		args = append(args, "-f", "charts/osm/values-managed.yaml")
+		args = append(args, "--values", "charts/osm/values-managed.yaml")
 	} else {
 		args = append(args, "--set=osm.enableEgress=false")
 	}
