@@ -15,19 +15,15 @@ type Settings struct {
 	LogLevel string
 	// DebugServer opens port 9092.
 	DebugServer bool
-	// CertValidity is the lifetime of workload certificates.
-	CertValidity time.Duration
+	// CertValidity is the lifetime of workload certificates as the user wrote it; the issuer checks it.
+	CertValidity string
 	// MaxConnections caps proxy streams; 0 is no cap.
 	MaxConnections int
 	// ResyncInterval is the period of a full push; 0 is never.
 	ResyncInterval time.Duration
 }
 
-const (
-	defaultCertValidity = 24 * time.Hour
-	minCertValidity     = 10 * time.Minute
-	minResyncInterval   = 30 * time.Second
-)
+const minResyncInterval = 30 * time.Second
 
 // DefaultMeshConfig is the MeshConfig of a default installation, for offline use where none is given.
 func DefaultMeshConfig() *configv1alpha2.MeshConfig {
@@ -57,17 +53,13 @@ func MeshOf(in *configv1alpha2.MeshConfig, td meshid.TrustDomain) snapshot.Mesh 
 	}
 }
 
-// SettingsOf reads the rest: a validity below ten minutes is raised to them, an unreadable one is 24h; a resync
-// interval below 30s counts as never.
+// SettingsOf reads the rest. A resync interval below 30s counts as never.
 func SettingsOf(in *configv1alpha2.MeshConfig) Settings {
 	out := Settings{
 		LogLevel:       in.Spec.Observability.OSMLogLevel,
 		DebugServer:    in.Spec.Observability.EnableDebugServer,
 		MaxConnections: in.Spec.Sidecar.MaxDataPlaneConnections,
-		CertValidity:   defaultCertValidity,
-	}
-	if d, err := time.ParseDuration(in.Spec.Certificate.ServiceCertValidityDuration); err == nil {
-		out.CertValidity = max(d, minCertValidity)
+		CertValidity:   in.Spec.Certificate.ServiceCertValidityDuration,
 	}
 	if d, err := time.ParseDuration(in.Spec.Sidecar.ConfigResyncInterval); err == nil && d >= minResyncInterval {
 		out.ResyncInterval = d

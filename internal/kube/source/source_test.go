@@ -169,7 +169,7 @@ func TestBurstIsGathered(t *testing.T) {
 	w.createMeshConfig(true)
 	w.start()
 	w.await(func(Update) bool { return true })
-	const pods = 200
+	const pods = 80 // a fake watch holds 100 events
 	for i := range pods {
 		w.createPod(i)
 	}

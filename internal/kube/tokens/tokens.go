@@ -1,0 +1,159 @@
+package tokens
+
+import (
+	"context"
+	"crypto/sha256"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	authv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	authclient "k8s.io/client-go/kubernetes/typed/authentication/v1"
+
+	"openservicemesh.io/osm/internal/core/meshid"
+	"openservicemesh.io/osm/internal/xds"
+)
+
+// Limits. A proxy that loses its stream comes back within seconds, so a short memory spares the API server the
+// second review; a token of a deleted pod is good for no longer than that either.
+const (
+	cacheFor     = 10 * time.Second
+	cacheEntries = 4096
+	askTimeout   = 4 * time.Second
+	// maxToken is far above what an API server issues (about 1.3 kB).
+	maxToken = 16 << 10
+)
+
+// Keys of a bound token's extra information, as the API server fills them.
+const (
+	extraPodName = "authentication.kubernetes.io/pod-name"
+	extraPodUID  = "authentication.kubernetes.io/pod-uid"
+)
+
+// Authenticator reviews tokens. Make it with New.
+type Authenticator struct {
+	reviews  authclient.TokenReviewInterface
+	audience string
+	now      func() time.Time
+	flights  singleflight.Group
+
+	mu    sync.Mutex
+	cache map[[sha256.Size]byte]entry
+}
+
+type entry struct {
+	peer  xds.Peer
+	until time.Time
+}
+
+// New returns an authenticator that takes tokens of one audience (names.TokenAudience) only.
+func New(reviews authclient.TokenReviewInterface, audience string) *Authenticator {
+	return &Authenticator{reviews: reviews, audience: audience, now: time.Now, cache: map[[sha256.Size]byte]entry{}}
+}
+
+// Authenticate returns the pod the token is bound to.
+func (a *Authenticator) Authenticate(ctx context.Context, token string) (xds.Peer, error) {
+	if token == "" || len(token) > maxToken {
+		return xds.Peer{}, refuse("no token, or one longer than %d bytes", maxToken)
+	}
+	key := sha256.Sum256([]byte(token))
+	if p, ok := a.cached(key); ok {
+		return p, nil
+	}
+	// Streams that bring the same token at once share one question. It must not end because the first of them leaves.
+	result := a.flights.DoChan(string(key[:]), func() (any, error) {
+		ask, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
+		defer cancel()
+		p, err := a.review(ask, token)
+		if err == nil {
+			a.remember(key, p)
+		}
+		return p, err
+	})
+	select {
+	case <-ctx.Done():
+		return xds.Peer{}, status.FromContextError(ctx.Err()).Err()
+	case r := <-result:
+		p, _ := r.Val.(xds.Peer)
+		return p, r.Err
+	}
+}
+
+func (a *Authenticator) review(ctx context.Context, token string) (xds.Peer, error) {
+	got, err := a.reviews.Create(ctx, &authv1.TokenReview{
+		Spec: authv1.TokenReviewSpec{Token: token, Audiences: []string{a.audience}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		return xds.Peer{}, status.Errorf(codes.Unavailable, "the token could not be reviewed: %v", err)
+	}
+	s := got.Status
+	switch {
+	case !s.Authenticated:
+		return xds.Peer{}, refuse("the API server does not accept the token: %s", s.Error)
+	case !slices.Contains(s.Audiences, a.audience):
+		// An API server that does not look at audiences answers without any.
+		return xds.Peer{}, refuse("the token is not meant for audience %q", a.audience)
+	}
+	return peerOf(s.User)
+}
+
+// peerOf reads "system:serviceaccount:<namespace>:<name>" and the pod the token is bound to.
+func peerOf(u authv1.UserInfo) (xds.Peer, error) {
+	rest, ok := strings.CutPrefix(u.Username, "system:serviceaccount:")
+	ns, account, found := strings.Cut(rest, ":")
+	if !ok || !found || ns == "" || account == "" {
+		return xds.Peer{}, refuse("%q is not a service account", u.Username)
+	}
+	name, uid := single(u.Extra[extraPodName]), single(u.Extra[extraPodUID])
+	if name == "" || uid == "" {
+		return xds.Peer{}, refuse("the token of service account %s/%s is not bound to a pod", ns, account)
+	}
+	return xds.Peer{
+		Pod:      meshid.Pod{Namespace: ns, Name: name, UID: uid},
+		Identity: meshid.Identity{Namespace: ns, ServiceAccount: account},
+	}, nil
+}
+
+func single(v authv1.ExtraValue) string {
+	if len(v) != 1 {
+		return ""
+	}
+	return v[0]
+}
+
+func refuse(format string, args ...any) error {
+	return status.Errorf(codes.Unauthenticated, format, args...)
+}
+
+func (a *Authenticator) cached(key [sha256.Size]byte) (xds.Peer, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	e, ok := a.cache[key]
+	if !ok || !a.now().Before(e.until) {
+		return xds.Peer{}, false
+	}
+	return e.peer, true
+}
+
+// remember stores an answer; a full cache first loses what is old, and then everything, which costs reviews only.
+func (a *Authenticator) remember(key [sha256.Size]byte, p xds.Peer) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := a.now()
+	if len(a.cache) >= cacheEntries {
+		for k, e := range a.cache {
+			if !now.Before(e.until) {
+				delete(a.cache, k)
+			}
+		}
+	}
+	if len(a.cache) >= cacheEntries {
+		clear(a.cache)
+	}
+	a.cache[key] = entry{peer: p, until: now.Add(cacheFor)}
+}
