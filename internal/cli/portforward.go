@@ -1,0 +1,102 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/httpstream"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/portforward"
+	"k8s.io/client-go/transport/spdy"
+)
+
+// forwarder reaches ports of pods through the API server, as kubectl port-forward does.
+type forwarder struct {
+	config *rest.Config
+	kube   kubernetes.Interface
+}
+
+// forwardTimeout bounds a whole fetch: the tunnel and the answer of a local admin endpoint.
+const forwardTimeout = 30 * time.Second
+
+// get opens a tunnel to the pod's port, fetches one path over it and closes the tunnel.
+func (f *forwarder) get(ctx context.Context, target PodPort, localPort uint16, path string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, forwardTimeout)
+	defer cancel()
+	dialer, err := f.dialer(target)
+	if err != nil {
+		return nil, fmt.Errorf("Error setting up port forwarding: %w", err) //nolint:staticcheck // documented
+	}
+	ready, done := make(chan struct{}), make(chan error, 1)
+	ports := []string{fmt.Sprintf("%d:%d", localPort, target.Port)}
+	pf, err := portforward.NewOnAddressesWithContext(ctx, dialer, []string{"localhost"}, ports, ready, io.Discard, io.Discard)
+	if err != nil {
+		return nil, fmt.Errorf("Error setting up port forwarding: %w", err) //nolint:staticcheck // documented
+	}
+	go func() { done <- pf.ForwardPorts() }()
+	select {
+	case err := <-done:
+		return nil, fmt.Errorf("forward local port %d to port %d of pod %s/%s: %w", localPort, target.Port, target.Namespace, target.Pod,
+			orClosed(err))
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-ready:
+	}
+	defer func() { cancel(); <-done }()
+	forwarded, err := pf.GetPorts()
+	if err != nil {
+		return nil, err
+	}
+	return fetch(ctx, fmt.Sprintf("http://localhost:%d/%s", forwarded[0].Local, strings.TrimPrefix(path, "/")))
+}
+
+func orClosed(err error) error {
+	if err == nil {
+		return errors.New("the connection was closed")
+	}
+	return err
+}
+
+// dialer speaks WebSocket and falls back to SPDY, which older API servers and some proxies want.
+func (f *forwarder) dialer(target PodPort) (httpstream.Dialer, error) {
+	transport, upgrader, err := spdy.RoundTripperFor(f.config)
+	if err != nil {
+		return nil, err
+	}
+	url := f.kube.CoreV1().RESTClient().Post().Resource("pods").Namespace(target.Namespace).Name(target.Pod).SubResource("portforward").URL()
+	plain := spdy.NewDialer(upgrader, &http.Client{Transport: transport}, http.MethodPost, url)
+	tunnel, err := portforward.NewSPDYOverWebsocketDialer(url, f.config)
+	if err != nil {
+		return nil, err
+	}
+	return portforward.NewFallbackDialer(tunnel, plain, func(err error) bool {
+		return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
+	}), nil
+}
+
+// fetch returns the body of a GET, whatever its size; a status other than 2xx is an error that carries the body.
+func fetch(ctx context.Context, url string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("Error fetching url %s: %w", url, err) //nolint:staticcheck // documented
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, fmt.Errorf("Error rendering HTTP response: %w", err) //nolint:staticcheck // documented
+	}
+	if resp.StatusCode/100 != 2 {
+		return nil, fmt.Errorf("%s answered %s: %s", url, resp.Status, strings.TrimSpace(string(body)))
+	}
+	return body, nil
+}
