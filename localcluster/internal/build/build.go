@@ -101,25 +101,27 @@ func Run(ctx context.Context, source, cache string, say func(format string, args
 	if complete(out) {
 		return out, nil
 	}
-	if err := os.MkdirAll(cache, 0o755); err != nil {
-		return Output{}, fmt.Errorf("make the cache folder: %w", err)
+	unlock, err := lock(cache)
+	if err != nil {
+		return Output{}, err
 	}
-	tmp, err := os.MkdirTemp(cache, ".building-")
+	defer unlock()
+	if complete(out) { // another build was at it
+		return out, nil
+	}
+	prune(cache, keep)
+	say("building Kubernetes %s from source; the first time this takes about ten minutes on two cores", KubernetesVersion)
+	tmp, err := os.MkdirTemp(cache, building)
 	if err != nil {
 		return Output{}, fmt.Errorf("make the cache folder: %w", err)
 	}
 	defer os.RemoveAll(tmp)
-	say("building Kubernetes %s from source; the first time this takes about ten minutes on two cores", KubernetesVersion)
 	for _, p := range programs {
 		if err := compile(ctx, goTool, source, p, filepath.Join(tmp, p), say); err != nil {
 			return Output{}, err
 		}
 	}
-	if err := os.Chmod(tmp, 0o755); err != nil {
-		return Output{}, err
-	}
-	// Another build may have come first; its result is as good.
-	if err := os.Rename(tmp, out.Dir); err != nil && !complete(out) {
+	if err := errors.Join(os.Chmod(tmp, 0o755), os.RemoveAll(out.Dir), os.Rename(tmp, out.Dir)); err != nil {
 		return Output{}, fmt.Errorf("put the binaries into the cache: %w", err)
 	}
 	return out, nil

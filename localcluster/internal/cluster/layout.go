@@ -58,15 +58,22 @@ func NewLayout(name, base string) (Layout, error) {
 	if err != nil {
 		return Layout{}, fmt.Errorf("state folder %q: %w", base, err)
 	}
-	if real, err := filepath.EvalSymlinks(abs); err == nil {
-		abs = real
-	}
+	abs = resolve(abs)
 	l := Layout{Name: name, Base: abs}
 	if p := l.ContainerdSocket() + ".ttrpc"; len(p) > maxSocketPath {
 		return Layout{}, fmt.Errorf("state folder %q is too long: the socket path %s would have %d characters, the kernel allows %d; "+
 			"choose a shorter one with --state-dir", abs, p, len(p), maxSocketPath)
 	}
 	return l, nil
+}
+
+// resolve follows symbolic links in the part of the path that exists. One folder
+// must have one name: processes and control groups are found by it.
+func resolve(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil || path == "/" {
+		return real
+	}
+	return filepath.Join(resolve(filepath.Dir(path)), filepath.Base(path))
 }
 
 // Dir is the folder of this cluster; `down` removes it as a whole.
