@@ -40,7 +40,7 @@ func (s *Story) apply(ctx context.Context, path string) error {
 		_, err := s.run(ctx, "kubectl", "apply", "-f", path)
 		return err
 	}
-	text, err := os.ReadFile(filepath.Join(s.dir, path))
+	text, err := os.ReadFile(filepath.Join(s.cluster.Root, path))
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func (s *Story) apply(ctx context.Context, path string) error {
 }
 
 func (s *Story) applyText(ctx context.Context, text string) error {
-	cmd := s.command(ctx, "kubectl", "apply", "-f", "-")
+	cmd := s.cluster.Command(ctx, "kubectl", "apply", "-f", "-")
 	cmd.Stdin = strings.NewReader(text)
 	out, err := cmd.CombinedOutput()
 	if err != nil {

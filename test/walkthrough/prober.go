@@ -103,7 +103,7 @@ func (s *Story) change(ctx context.Context, what, want string, do func() (string
 // watch starts a poller and returns the lines it prints.
 func (s *Story) watch(ctx context.Context, url, until string) (<-chan string, func(), error) {
 	ctx, cancel := context.WithCancel(ctx)
-	cmd := s.command(ctx, "kubectl", "exec", "-n", "bookbuyer", "prober", "-c", "prober", "--",
+	cmd := s.cluster.Command(ctx, "kubectl", "exec", "-n", "bookbuyer", "prober", "-c", "prober", "--",
 		"osm-meshtest", "watch", "-url", url, "-interval", "20ms", "-duration", "40s", "-until", until)
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {

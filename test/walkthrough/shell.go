@@ -1,21 +1,20 @@
 package walkthrough
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os/exec"
 	"strings"
 	"time"
+
+	"openservicemesh.io/osm/internal/testkit/cluster"
 )
 
 // shell runs commands and shows them.
 type shell struct {
-	env []string
-	dir string
-	out io.Writer
+	cluster *cluster.Cluster
+	out     io.Writer
 }
 
 func (s *shell) title(t string) { s.say("\n\033[1m## %s\033[0m", t) }
@@ -39,20 +38,7 @@ func (s *shell) show(ctx context.Context, lines int, name string, args ...string
 
 // quiet runs a command without showing it. The error holds what it printed.
 func (s *shell) quiet(ctx context.Context, name string, args ...string) (string, error) {
-	cmd := s.command(ctx, name, args...)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	err := cmd.Run()
-	if err != nil {
-		return out.String(), fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, last(out.String(), 30))
-	}
-	return out.String(), nil
-}
-
-func (s *shell) command(ctx context.Context, name string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Env, cmd.Dir = s.env, s.dir
-	return cmd
+	return s.cluster.Run(ctx, name, args...)
 }
 
 // until repeats a check until it holds. The last failure is what the error says.

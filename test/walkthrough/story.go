@@ -47,11 +47,20 @@ var steps = []step{
 
 // Run tells the story and ends at the first thing that is not as it should be.
 func Run(ctx context.Context, o Options) error {
-	s := &Story{Options: o, shell: shell{env: o.Cluster.Env(), dir: o.Cluster.Root, out: o.Out}, began: time.Now()}
 	list := steps
 	if !o.KeepMesh {
 		list = append(list[:len(list):len(list)], step{"7. Remove", (*Story).remove})
 	}
+	return o.tell(ctx, list)
+}
+
+// Remove tells the last step alone, after a Run that kept the mesh.
+func Remove(ctx context.Context, o Options) error {
+	return o.tell(ctx, []step{{"7. Remove", (*Story).remove}})
+}
+
+func (o Options) tell(ctx context.Context, list []step) error {
+	s := &Story{Options: o, shell: shell{cluster: o.Cluster, out: o.Out}, began: time.Now()}
 	for _, st := range list {
 		s.title(st.title)
 		if err := st.run(s, ctx); err != nil {

@@ -85,6 +85,32 @@ func (c *Cluster) Env() []string {
 	return env
 }
 
+// Command prepares a command of this machine (kubectl, osm) that reaches the cluster.
+func (c *Cluster) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	env := c.Env()
+	path := name
+	if own := filepath.Join(c.Root, "bin", name); isExecutable(own) {
+		path = own
+	}
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Env, cmd.Dir = env, c.Root
+	return cmd
+}
+
+// Run runs a command of this machine and returns what it printed. The error holds that too.
+func (c *Cluster) Run(ctx context.Context, name string, args ...string) (string, error) {
+	out, err := c.Command(ctx, name, args...).CombinedOutput()
+	if err != nil {
+		return string(out), fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out), nil
+}
+
+func isExecutable(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode()&0o111 != 0
+}
+
 // Inside returns a command that runs where pods' addresses can be reached. It is nil for a cluster that is not local.
 func (c *Cluster) Inside(ctx context.Context, name string, args ...string) *exec.Cmd {
 	if c.Name == "" {

@@ -31,13 +31,16 @@ type Model struct {
 
 	named   map[envoy.TypeURL]map[string]bool
 	started map[envoy.TypeURL]bool
-	// fresh marks what was subscribed or refused since it was last accepted, and may rightly come again unchanged.
-	fresh map[envoy.Ref]bool
+	// fresh counts how often something may rightly come though it is held at that version: once after it was part of
+	// a refused response, twice after it was subscribed (a response may have been under way).
+	fresh map[envoy.Ref]int
+	// absent marks what the server said does not exist.
+	absent map[envoy.Ref]bool
 }
 
 // NewModel returns a client that holds nothing.
 func NewModel() *Model {
-	m := &Model{Held: map[envoy.TypeURL]map[string]Held{}, Refused: map[envoy.Ref]string{}, named: map[envoy.TypeURL]map[string]bool{}, fresh: map[envoy.Ref]bool{}}
+	m := &Model{Held: map[envoy.TypeURL]map[string]Held{}, Refused: map[envoy.Ref]string{}, named: map[envoy.TypeURL]map[string]bool{}, fresh: map[envoy.Ref]int{}, absent: map[envoy.Ref]bool{}}
 	for _, t := range envoy.Types() {
 		m.Held[t], m.named[t] = map[string]Held{}, map[string]bool{}
 	}
@@ -84,7 +87,10 @@ func (m *Model) Handle(resp *discovery.DeltaDiscoveryResponse) ([]*discovery.Del
 	for _, r := range resp.GetResources() {
 		m.Resources++
 		ref := envoy.Ref{Type: t, Name: r.GetName()}
-		if h, ok := m.Held[t][r.GetName()]; ok && h.Version == r.GetVersion() && !m.fresh[ref] {
+		if m.named[t] != nil && t != envoy.Cluster && t != envoy.Listener && !m.named[t][ref.Name] {
+			continue // unsubscribed meanwhile
+		}
+		if h, ok := m.Held[t][r.GetName()]; ok && h.Version == r.GetVersion() && m.fresh[ref] == 0 {
 			return nil, fmt.Errorf("%s %q came again unchanged at version %s", t, ref.Name, h.Version)
 		}
 		if m.Refuse != nil {
@@ -105,10 +111,15 @@ func (m *Model) Handle(resp *discovery.DeltaDiscoveryResponse) ([]*discovery.Del
 		m.Removed++
 		delete(m.Held[t], name)
 		delete(m.Refused, envoy.Ref{Type: t, Name: name})
+		m.absent[envoy.Ref{Type: t, Name: name}] = true
 	}
 	answer := &discovery.DeltaDiscoveryRequest{TypeUrl: string(t), ResponseNonce: resp.GetNonce()}
 	for _, r := range resp.GetResources() {
-		m.fresh[envoy.Ref{Type: t, Name: r.GetName()}] = len(bad) > 0
+		ref := envoy.Ref{Type: t, Name: r.GetName()}
+		m.fresh[ref] = max(0, m.fresh[ref]-1)
+		if len(bad) > 0 {
+			m.fresh[ref]++
+		}
 	}
 	if len(bad) > 0 {
 		answer.ErrorDetail = &rpcstatus.Status{Code: 13, Message: strings.Join(bad, ", ")}
@@ -123,6 +134,7 @@ func (m *Model) apply(ref envoy.Ref, r *discovery.Resource) error {
 	}
 	m.Held[ref.Type][ref.Name] = Held{Version: r.GetVersion(), Resource: r, Refs: refs}
 	delete(m.Refused, ref)
+	delete(m.absent, ref)
 	return nil
 }
 
@@ -144,7 +156,7 @@ func (m *Model) follow() []*discovery.DeltaDiscoveryRequest {
 		for _, n := range keys(want[t]) {
 			if !m.named[t][n] {
 				sub = append(sub, n)
-				m.fresh[envoy.Ref{Type: t, Name: n}] = true
+				m.fresh[envoy.Ref{Type: t, Name: n}] = 2
 			}
 		}
 		for _, n := range keys(m.named[t]) {
@@ -152,6 +164,7 @@ func (m *Model) follow() []*discovery.DeltaDiscoveryRequest {
 				unsub = append(unsub, n)
 				delete(m.Held[t], n)
 				delete(m.Refused, envoy.Ref{Type: t, Name: n})
+				delete(m.absent, envoy.Ref{Type: t, Name: n})
 			}
 		}
 		m.named[t] = want[t]
@@ -182,11 +195,13 @@ func (m *Model) Dangling() error {
 	return nil
 }
 
-// Warm reports whether every endpoint, secret and route that is subscribed was delivered or refused.
+// Warm reports whether for every endpoint, secret and route that is subscribed there was an answer: it was delivered,
+// refused, or said not to exist.
 func (m *Model) Warm() bool {
 	for t, names := range m.named {
 		for n := range names {
-			if _, ok := m.Held[t][n]; !ok && m.Refused[envoy.Ref{Type: t, Name: n}] == "" {
+			ref := envoy.Ref{Type: t, Name: n}
+			if _, ok := m.Held[t][n]; !ok && m.Refused[ref] == "" && !m.absent[ref] {
 				return false
 			}
 		}
