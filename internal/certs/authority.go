@@ -1,0 +1,157 @@
+package certs
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"openservicemesh.io/osm/internal/core/names"
+	"openservicemesh.io/osm/internal/core/pki"
+	"openservicemesh.io/osm/internal/obs/errcode"
+)
+
+// DefaultOverlap is how long a new root is trusted before it signs: the time for the new bundle to reach every proxy
+// and the API server.
+const DefaultOverlap = 30 * time.Second
+
+// openAttempts bounds the start-up race with replicas that create, and users who delete, the Secret.
+const openAttempts = 5
+
+// Observer counts. obs.Metrics is one.
+type Observer interface {
+	// CertIssued counts one certificate and the time it took to make.
+	CertIssued(time.Duration)
+}
+
+// Config says where the root is kept. Client, Namespace and Log must be set.
+type Config struct {
+	Client    kubernetes.Interface
+	Namespace string
+	// SecretName defaults to osm-ca-bundle.
+	SecretName string
+	// MeshName labels a Secret that is created here.
+	MeshName string
+	// Overlap defaults to DefaultOverlap.
+	Overlap time.Duration
+	Log     *slog.Logger
+	// Metrics may be nil.
+	Metrics Observer
+	// Now defaults to time.Now.
+	Now func() time.Time
+}
+
+// Authority holds the root and what the mesh trusts. Its methods may be called concurrently.
+type Authority struct {
+	cfg   Config
+	trust atomic.Pointer[trust]
+	// lastNotAfter is the end (in Unix seconds) of the longest-lived certificate that the present signer issued.
+	lastNotAfter atomic.Int64
+
+	mu      sync.Mutex
+	changed chan struct{}
+}
+
+// Open reads the root from its Secret, or makes one and creates the Secret. Of several replicas that start at once
+// exactly one creates; the others read what it wrote. A Secret that is there but cannot be used is an error that names
+// the Secret, the key and the cure; nothing is overwritten.
+func Open(ctx context.Context, cfg Config) (*Authority, error) {
+	if cfg.SecretName == "" {
+		cfg.SecretName = names.CABundleSecret
+	}
+	if cfg.Overlap == 0 {
+		cfg.Overlap = DefaultOverlap
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	a := &Authority{cfg: cfg, changed: make(chan struct{})}
+	r, err := a.loadOrCreate(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a.trust.Store(newTrust(trust{signer: r}, a.now()))
+	return a, nil
+}
+
+func (a *Authority) now() time.Time { return pki.Wall(a.cfg.Now()) }
+
+func (a *Authority) where() string { return a.cfg.Namespace + "/" + a.cfg.SecretName }
+
+func (a *Authority) loadOrCreate(ctx context.Context) (*root, error) {
+	secrets := a.cfg.Client.CoreV1().Secrets(a.cfg.Namespace)
+	for range openAttempts {
+		s, err := secrets.Get(ctx, a.cfg.SecretName, metav1.GetOptions{})
+		if err == nil {
+			return parseRoot(a.where(), s.Data, a.now())
+		}
+		if !apierrors.IsNotFound(err) {
+			return nil, errcode.Errorf(errcode.FetchingCertSecret, "cannot read Secret %s: %w", a.where(), err)
+		}
+		r, err := a.create(ctx)
+		if err == nil {
+			a.cfg.Log.Info("made a new root certificate", "secret", a.where(), "root", r.id, "expires", r.cert.NotAfter)
+			return r, nil
+		}
+		if !apierrors.IsAlreadyExists(err) {
+			return nil, err
+		}
+	}
+	return nil, errcode.Errorf(errcode.CreatingCertSecret, "Secret %s was created and deleted by others %d times in a row: "+
+		"find who deletes it, then restart", a.where(), openAttempts)
+}
+
+func (a *Authority) create(ctx context.Context) (*root, error) {
+	r, err := newRoot(a.now())
+	if err != nil {
+		return nil, err
+	}
+	data, err := r.secretData()
+	if err != nil {
+		return nil, err
+	}
+	labels := map[string]string{names.LabelAppName: names.AppName}
+	if a.cfg.MeshName != "" {
+		labels[names.LabelAppInstance] = a.cfg.MeshName
+	}
+	s := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: a.cfg.SecretName, Namespace: a.cfg.Namespace, Labels: labels},
+		Type:       corev1.SecretTypeOpaque,
+		Data:       data,
+	}
+	if _, err := a.cfg.Client.CoreV1().Secrets(a.cfg.Namespace).Create(ctx, s, metav1.CreateOptions{}); err != nil {
+		return nil, errcode.Errorf(errcode.CreatingCertSecret, "cannot create Secret %s: %w", a.where(), err)
+	}
+	return r, nil
+}
+
+// RootID names the root that signs now.
+func (a *Authority) RootID() string { return a.trust.Load().signer.id }
+
+// RootNotAfter is when the root that signs now expires.
+func (a *Authority) RootNotAfter() time.Time { return a.trust.Load().signer.cert.NotAfter }
+
+// TrustBundle is the PEM of every root to trust: the content of validation contexts and of a webhook's caBundle. It is
+// never empty; the caller must not change it.
+func (a *Authority) TrustBundle() []byte { return a.trust.Load().bundle }
+
+// Changed returns a channel that is closed at the next change of the trust bundle, the signing root or the validity of
+// workload certificates. Get it before reading what it guards, and again after it is closed.
+func (a *Authority) Changed() <-chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.changed
+}
+
+func (a *Authority) signal() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	close(a.changed)
+	a.changed = make(chan struct{})
+}

@@ -1,0 +1,123 @@
+package certs
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+
+	"openservicemesh.io/osm/internal/core/envoy"
+	"openservicemesh.io/osm/internal/core/meshid"
+	"openservicemesh.io/osm/internal/core/names"
+	"openservicemesh.io/osm/internal/core/pki"
+	"openservicemesh.io/osm/internal/obs/errcode"
+)
+
+// Issuer makes workload certificates. Its methods may be called concurrently.
+type Issuer struct {
+	authority   *Authority
+	trustDomain meshid.TrustDomain
+	validity    atomic.Int64
+}
+
+// NewIssuer returns an issuer whose certificates live for 24h until SetValidity says otherwise.
+func NewIssuer(a *Authority, td meshid.TrustDomain) *Issuer {
+	i := &Issuer{authority: a, trustDomain: td}
+	i.validity.Store(int64(pki.DefaultServiceValidity))
+	return i
+}
+
+// SetValidity takes MeshConfig's spec.certificate.serviceCertValidityDuration. The value always takes effect in a usable
+// form; the error, for the log, says what was changed about it. A change closes Changed, so that certificates which
+// now live too long are replaced.
+func (i *Issuer) SetValidity(s string) error {
+	d, err := pki.ServiceValidity(s)
+	if i.validity.Swap(int64(d)) != int64(d) {
+		i.authority.signal()
+	}
+	return err
+}
+
+// Changed returns a channel that is closed when Current may answer differently for reasons other than time. See Authority.Changed.
+func (i *Issuer) Changed() <-chan struct{} { return i.authority.Changed() }
+
+// Issue makes a new key and certificate for one pod of id, as the SDS secret service-cert:<ns>/<sa>. The resource holds the only
+// copy of the key. Its version is "<root id>.<end in Unix seconds>", which Current understands on every replica.
+func (i *Issuer) Issue(ctx context.Context, id meshid.Identity) (*envoy.Resource, time.Time, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, time.Time{}, err
+	}
+	validity := time.Duration(i.validity.Load())
+	l, err := i.authority.issue(validity, func(w pki.Window) (*x509.Certificate, error) {
+		return pki.Workload(id, i.trustDomain, w)
+	})
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	res, err := l.resource(names.SecretServiceCert(id))
+	if err != nil {
+		return nil, time.Time{}, errcode.Errorf(errcode.IssuingCert, "cannot encode the certificate of %s: %w", id, err)
+	}
+	return res, renewAt(l.root, l.notAfter, validity, rand.Float64()), nil
+}
+
+// Current reports whether a certificate that Issue of any replica gave the version to is still good, and when it should be
+// renewed (an instant that may have passed). It is not when it expired, when its root no longer signs, or when it
+// would outlive what MeshConfig now allows. The version may come from a proxy: it is trusted for nothing else.
+func (i *Issuer) Current(_ meshid.Identity, version string) (time.Time, bool) {
+	id, end, ok := strings.Cut(version, ".")
+	unix, err := strconv.ParseInt(end, 10, 64)
+	t := i.authority.trust.Load()
+	if !ok || err != nil || !t.accepts(id) {
+		return time.Time{}, false
+	}
+	r := t.signer
+	if id != r.id {
+		r = t.next
+	}
+	validity, now, notAfter := time.Duration(i.validity.Load()), i.authority.now(), time.Unix(unix, 0).UTC()
+	if !now.Before(notAfter) || notAfter.After(now.Add(validity+pki.Backdate)) {
+		return time.Time{}, false
+	}
+	return renewAt(r, notAfter, validity, rand.Float64()), true
+}
+
+func version(l leaf) string { return l.root.id + "." + strconv.FormatInt(l.notAfter.Unix(), 10) }
+
+func (l leaf) resource(name string) (*envoy.Resource, error) {
+	key, err := x509.MarshalPKCS8PrivateKey(l.key)
+	if err != nil {
+		return nil, err
+	}
+	var chain bytes.Buffer
+	if err := pem.Encode(&chain, &pem.Block{Type: pemCertificate, Bytes: l.der}); err != nil {
+		return nil, err
+	}
+	for _, c := range l.root.chain {
+		chain.Write(certificatePEM(c))
+	}
+	res, err := envoy.NewResource(envoy.Secret, name, &tlsv3.Secret{
+		Name: name,
+		Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
+			CertificateChain: inline(chain.Bytes()),
+			PrivateKey:       inline(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})),
+		}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	res.Version = version(l)
+	return res, nil
+}
+
+func inline(b []byte) *corev3.DataSource {
+	return &corev3.DataSource{Specifier: &corev3.DataSource_InlineBytes{InlineBytes: b}}
+}

@@ -1,0 +1,122 @@
+package certs
+
+import (
+	"context"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	informers "k8s.io/client-go/informers/core/v1"
+	"k8s.io/client-go/tools/cache"
+
+	"openservicemesh.io/osm/internal/core/pki"
+	"openservicemesh.io/osm/internal/obs/errcode"
+)
+
+// Run watches the root's Secret until ctx ends. A new root is trusted at once, signs after the overlap, and the old one
+// stays trusted until the last certificate it signed here has expired; each step closes Changed. A Secret that becomes
+// unusable or is deleted changes nothing but the log: the mesh goes on with the root it has.
+func (a *Authority) Run(ctx context.Context) error {
+	events := make(chan *corev1.Secret)
+	go a.informer(ctx, events).RunWithContext(ctx)
+
+	step := time.NewTimer(time.Hour)
+	defer step.Stop()
+	for {
+		step.Reset(a.untilNextStep())
+		select {
+		case <-ctx.Done():
+			return nil
+		case s := <-events:
+			a.see(s)
+		case <-step.C:
+			a.step()
+		}
+	}
+}
+
+// informer sends every state of the Secret, and nil when it is deleted.
+func (a *Authority) informer(ctx context.Context, out chan<- *corev1.Secret) cache.SharedIndexInformer {
+	inf := informers.NewFilteredSecretInformer(a.cfg.Client, a.cfg.Namespace, 0, cache.Indexers{}, func(o *metav1.ListOptions) {
+		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, a.cfg.SecretName).String()
+	})
+	send := func(obj any, deleted bool) {
+		s, ok := obj.(*corev1.Secret)
+		if !deleted && (!ok || s.Name != a.cfg.SecretName) {
+			return
+		}
+		if deleted {
+			s = nil
+		}
+		select {
+		case out <- s:
+		case <-ctx.Done():
+		}
+	}
+	_, _ = inf.AddEventHandler(cache.ResourceEventHandlerFuncs{ // fails only on an informer that has stopped
+		AddFunc:    func(obj any) { send(obj, false) },
+		UpdateFunc: func(_, obj any) { send(obj, false) },
+		DeleteFunc: func(obj any) {
+			if d, ok := obj.(cache.DeletedFinalStateUnknown); ok {
+				obj = d.Obj
+			}
+			if s, ok := obj.(*corev1.Secret); ok && s.Name == a.cfg.SecretName {
+				send(nil, true)
+			}
+		},
+	})
+	return inf
+}
+
+func (a *Authority) see(s *corev1.Secret) {
+	r, err := (*root)(nil), error(nil)
+	if s == nil {
+		err = errcode.Errorf(errcode.FetchingCertSecret, "Secret %s was deleted; put it back from a backup, "+
+			"or restart osm-controller, osm-injector and all meshed pods to change to a new root", a.where())
+	} else {
+		r, err = parseRoot(a.where(), s.Data, a.now())
+	}
+	if err != nil {
+		a.cfg.Log.Error("the mesh goes on with the root certificate it has", "root", a.RootID(), "error", err)
+		return
+	}
+	t := a.trust.Load().offer(r, a.now())
+	if t == nil {
+		return
+	}
+	a.trust.Store(t)
+	a.cfg.Log.Info("the root certificate's Secret changed", "secret", a.where(), "signing_root", t.signer.id, "secret_root", r.id,
+		"signs_in", a.cfg.Overlap.String())
+	a.signal()
+}
+
+// untilNextStep is how long until step has something to do.
+func (a *Authority) untilNextStep() time.Duration {
+	switch t := a.trust.Load(); {
+	case t.next != nil:
+		return a.cfg.Overlap
+	case t.retired != nil:
+		// Short sleeps: a wall-clock instant is waited for, and the timer stands still while the machine sleeps.
+		return min(max(t.retiredUntil.Sub(a.now()), 0), time.Minute)
+	}
+	return time.Hour
+}
+
+func (a *Authority) step() {
+	t, now := a.trust.Load(), a.now()
+	switch {
+	case t.next != nil:
+		// Backdate covers a certificate that is being signed right now.
+		until := time.Unix(a.lastNotAfter.Swap(0), 0).Add(pki.Backdate)
+		a.trust.Store(t.turn(until, now))
+		a.cfg.Log.Info("a new root certificate signs from now on", "root", t.next.id, "before", t.signer.id,
+			"before_trusted_until", until.UTC().Format(time.RFC3339))
+	case t.retired != nil && !now.Before(t.retiredUntil):
+		a.trust.Store(t.forget(now))
+		a.cfg.Log.Info("a retired root certificate is no longer trusted", "root", t.retired.id)
+	default:
+		return
+	}
+	a.signal()
+}
