@@ -48,6 +48,12 @@ func Decide(pod *corev1.Pod, ns Namespace, m Mesh) (bool, error) {
 	return onNamespace, nil
 }
 
+// OptsOut reports whether the pod itself rules a sidecar out, whatever its namespace says.
+func OptsOut(pod *corev1.Pod) bool {
+	on, set, err := boolAnnotation(pod.Annotations, names.AnnotationInjection, "the pod")
+	return pod.Spec.HostNetwork || err == nil && set && !on
+}
+
 // MetricsEnabled reads the namespace's metrics annotation.
 func MetricsEnabled(ns Namespace) (bool, error) {
 	on, _, err := boolAnnotation(ns.Annotations, names.AnnotationMetrics, "namespace "+ns.Name)

@@ -1,0 +1,169 @@
+package inject
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	admissionregv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+
+	configv1alpha2 "openservicemesh.io/osm/api/config/v1alpha2"
+	"openservicemesh.io/osm/internal/core/names"
+	"openservicemesh.io/osm/internal/core/podpatch"
+)
+
+const patience, tick = 5 * time.Second, 5 * time.Millisecond
+
+func meshConfig(name string, spec map[string]any) *unstructured.Unstructured {
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": configv1alpha2.GroupVersion.String(), "kind": "MeshConfig",
+		"metadata": map[string]any{"name": name, "namespace": "osm-system"}, "spec": spec,
+	}}
+}
+
+func TestClusterFollowsTheCluster(t *testing.T) {
+	kube := fake.NewClientset(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+		Name: "bookstore", Labels: map[string]string{names.LabelMonitoredBy: "osm"},
+		Annotations: map[string]string{names.AnnotationInjection: "enabled", "large": "value"},
+	}})
+	dyn := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(),
+		map[schema.GroupVersionResource]string{configv1alpha2.MeshConfigs: "MeshConfigList"}, meshConfig("other", map[string]any{"sidecar": map[string]any{"logLevel": "trace"}}))
+	var installed atomic.Bool
+	dyn.PrependReactor("list", "meshconfigs", func(clienttesting.Action) (bool, runtime.Object, error) {
+		if installed.Load() {
+			return false, nil, nil
+		}
+		return true, nil, apierrors.NewNotFound(schema.GroupResource{Resource: "meshconfigs"}, "")
+	})
+	var root atomic.Pointer[string]
+	one, two := "root-one", "root-two"
+	root.Store(&one)
+	changed := make(chan struct{})
+	var current atomic.Value
+	current.Store(changed)
+	c, err := NewCluster(ClusterConfig{
+		Kube: kube, Dynamic: dyn, Defaults: testDefaults(), Log: slog.New(slog.DiscardHandler),
+		RootPEM: func() []byte { return []byte(*root.Load()) }, RootChanged: func() <-chan struct{} { return current.Load().(chan struct{}) },
+	})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- c.Run(ctx) }()
+
+	require.Never(t, c.Synced, 200*time.Millisecond, tick, "without the MeshConfig resource the chart's words may not be final")
+	installed.Store(true)
+	require.Eventually(t, c.Synced, patience, tick)
+	require.Equal(t, "error", c.Settings().LogLevel, "the chart's default, and another object's words do not count")
+	ns, ok := c.Namespace("bookstore")
+	require.True(t, ok)
+	require.Equal(t, map[string]string{names.AnnotationInjection: "enabled"}, ns.Annotations)
+
+	client := dyn.Resource(configv1alpha2.MeshConfigs).Namespace("osm-system")
+	_, err = client.Create(ctx, meshConfig(names.MeshConfig, map[string]any{
+		"sidecar": map[string]any{"logLevel": "debug", "envoyImage": "mine:1", "localProxyMode": "PodIP", "resources": map[string]any{"limits": map[string]any{"cpu": "1"}}},
+		"traffic": map[string]any{"outboundPortExclusionList": []any{int64(6379)}},
+	}), metav1.CreateOptions{})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return c.Settings().LogLevel == "debug" }, patience, tick)
+	s := c.Settings()
+	require.Equal(t, "mine:1", s.Images.Envoy)
+	require.Equal(t, "init:1", s.Images.Init)
+	require.True(t, s.PodIPMode)
+	require.Equal(t, []int{6379}, s.Traffic.OutboundPorts)
+	require.Equal(t, "TLSv1_2", s.TLS.MinVersion)
+
+	bad := meshConfig(names.MeshConfig, map[string]any{"sidecar": "nonsense"})
+	_, err = client.Update(ctx, bad, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	require.Never(t, func() bool { return c.Settings().LogLevel != "debug" }, 100*time.Millisecond, tick, "the last good one stays")
+	require.NoError(t, client.Delete(ctx, names.MeshConfig, metav1.DeleteOptions{}))
+	require.Eventually(t, func() bool { return c.Settings().LogLevel == "error" }, patience, tick)
+
+	root.Store(&two)
+	current.Store(make(chan struct{}))
+	close(changed)
+	require.Eventually(t, func() bool { return c.Settings().RootPEM == two }, patience, tick)
+
+	_, ok = c.Namespace("late")
+	require.False(t, ok)
+	_, err = kube.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "late"}}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	fresh, err := c.FreshNamespace(ctx, "late")
+	require.NoError(t, err)
+	require.Equal(t, "late", fresh.Name)
+
+	cancel()
+	require.NoError(t, <-ended)
+}
+
+func TestConfigurationIsWrittenOnce(t *testing.T) {
+	kube := fake.NewClientset()
+	writes := 0
+	kube.PrependReactor("*", "mutatingwebhookconfigurations", func(a clienttesting.Action) (bool, runtime.Object, error) {
+		if a.GetVerb() == "create" || a.GetVerb() == "update" {
+			writes++
+		}
+		return false, nil, nil
+	})
+	conf := Configuration{Name: "osm-webhook-osm", Mesh: podpatch.Mesh{Name: "osm", Namespace: "osm-system"}, Version: "v1.3.0", TimeoutSeconds: 20}
+	ctx := t.Context()
+	require.NoError(t, conf.Ensure(ctx, kube, []byte("ca"), false))
+	require.Zero(t, writes, "an object that is gone stays gone unless asked")
+	for range 3 {
+		require.NoError(t, conf.Ensure(ctx, kube, []byte("ca"), true))
+	}
+	require.Equal(t, 1, writes)
+
+	client := kube.AdmissionregistrationV1().MutatingWebhookConfigurations()
+	got, err := client.Get(ctx, "osm-webhook-osm", metav1.GetOptions{})
+	require.NoError(t, err)
+	require.Equal(t, "osm-injector", got.Labels["app"])
+	w := got.Webhooks[0]
+	require.Equal(t, "osm-inject.k8s.io", w.Name)
+	require.Equal(t, admissionregv1.Fail, *w.FailurePolicy)
+	require.EqualValues(t, 9090, *w.ClientConfig.Service.Port)
+	require.Equal(t, "/mutate-pod-creation", *w.ClientConfig.Service.Path)
+	require.EqualValues(t, 20, *w.TimeoutSeconds)
+	require.Equal(t, "osm", w.NamespaceSelector.MatchLabels[names.LabelMonitoredBy])
+	require.Len(t, w.NamespaceSelector.MatchExpressions, 3)
+
+	got.Labels["users"] = "own"
+	_, err = client.Update(ctx, got, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	require.NoError(t, conf.Ensure(ctx, kube, []byte("ca-two"), false))
+	require.Equal(t, 3, writes)
+	got, err = client.Get(ctx, "osm-webhook-osm", metav1.GetOptions{})
+	require.NoError(t, err)
+	require.Equal(t, "own", got.Labels["users"])
+	require.Equal(t, []byte("ca-two"), got.Webhooks[0].ClientConfig.CABundle)
+}
+
+func TestConfigurationConflictsAreTriedAgain(t *testing.T) {
+	conf := Configuration{Name: "osm-webhook-osm", Mesh: podpatch.Mesh{Name: "osm", Namespace: "osm-system"}, TimeoutSeconds: 20}
+	kube := fake.NewClientset(conf.Build([]byte("old")))
+	failures := 2
+	kube.PrependReactor("update", "mutatingwebhookconfigurations", func(clienttesting.Action) (bool, runtime.Object, error) {
+		if failures > 0 {
+			failures--
+			return true, nil, apierrors.NewConflict(schema.GroupResource{}, "x", nil)
+		}
+		return false, nil, nil
+	})
+	require.NoError(t, conf.Ensure(t.Context(), kube, []byte("new"), true))
+	kube.PrependReactor("get", "mutatingwebhookconfigurations", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return true, nil, apierrors.NewForbidden(schema.GroupResource{}, "x", nil)
+	})
+	require.ErrorContains(t, conf.Ensure(t.Context(), kube, []byte("new"), true), "MutatingWebhookConfiguration osm-webhook-osm")
+}
