@@ -3,7 +3,6 @@ package certs
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -54,8 +53,7 @@ type Authority struct {
 	// lastNotAfter is the end (in Unix seconds) of the longest-lived certificate that the present signer issued.
 	lastNotAfter atomic.Int64
 
-	mu      sync.Mutex
-	changed chan struct{}
+	bundleChanged, signerChanged broadcast
 }
 
 // Open reads the root from its Secret, or makes one and creates the Secret. Of several replicas that start at once
@@ -71,7 +69,7 @@ func Open(ctx context.Context, cfg Config) (*Authority, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	a := &Authority{cfg: cfg, changed: make(chan struct{})}
+	a := &Authority{cfg: cfg}
 	r, err := a.loadOrCreate(ctx)
 	if err != nil {
 		return nil, err
@@ -141,17 +139,6 @@ func (a *Authority) RootNotAfter() time.Time { return a.trust.Load().signer.cert
 // never empty; the caller must not change it.
 func (a *Authority) TrustBundle() []byte { return a.trust.Load().bundle }
 
-// Changed returns a channel that is closed at the next change of the trust bundle, the signing root or the validity of
-// workload certificates. Get it before reading what it guards, and again after it is closed.
-func (a *Authority) Changed() <-chan struct{} {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.changed
-}
-
-func (a *Authority) signal() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	close(a.changed)
-	a.changed = make(chan struct{})
-}
+// Changed returns a channel that is closed at the next change of the trust bundle. Get it before reading the bundle, and
+// again after it is closed. (Issuer.Changed tells when certificates are to be issued anew.)
+func (a *Authority) Changed() <-chan struct{} { return a.bundleChanged.next() }

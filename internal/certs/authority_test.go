@@ -36,7 +36,7 @@ func (c *clock) now() time.Time          { return time.Unix(0, c.ns.Load()) }
 func (c *clock) advance(d time.Duration) { c.ns.Add(int64(d)) }
 
 func testConfig(client *fake.Clientset, c *clock) Config {
-	return Config{Client: client, Namespace: "osm-system", MeshName: "osm", Log: slog.New(slog.DiscardHandler), Now: c.now, Overlap: 20 * time.Millisecond}
+	return Config{Client: client, Namespace: "osm-system", MeshName: "osm", Log: slog.New(slog.DiscardHandler), Now: c.now, Overlap: 200 * time.Millisecond}
 }
 
 func caSecret(data map[string][]byte) *corev1.Secret {
@@ -183,9 +183,15 @@ func TestRootChangeOverlaps(t *testing.T) {
 	require.NoError(t, err)
 	oldID := a.RootID()
 
-	first := a.Changed()
+	first, reissue := a.Changed(), NewIssuer(a, "cluster.local").Changed()
 	update(t, client, newData)
 	waitFor(t, first)
+	require.Equal(t, oldID, a.RootID(), "the new root signs before it is trusted everywhere")
+	select {
+	case <-reissue:
+		require.Fail(t, "certificates issued anew while the old root still signs")
+	default:
+	}
 	both := func() {
 		pool := x509.NewCertPool()
 		require.True(t, pool.AppendCertsFromPEM(a.TrustBundle()))
@@ -196,6 +202,7 @@ func TestRootChangeOverlaps(t *testing.T) {
 	}
 	both()
 	require.Eventually(t, func() bool { return a.RootID() != oldID }, 10*time.Second, time.Millisecond)
+	waitFor(t, reissue)
 	both()
 	served, err := s.GetCertificate(nil)
 	require.NoError(t, err)

@@ -41,13 +41,14 @@ func NewIssuer(a *Authority, td meshid.TrustDomain) *Issuer {
 func (i *Issuer) SetValidity(s string) error {
 	d, err := pki.ServiceValidity(s)
 	if i.validity.Swap(int64(d)) != int64(d) {
-		i.authority.signal()
+		i.authority.signerChanged.fire()
 	}
 	return err
 }
 
-// Changed returns a channel that is closed when Current may answer differently for reasons other than time. See Authority.Changed.
-func (i *Issuer) Changed() <-chan struct{} { return i.authority.Changed() }
+// Changed returns a channel that is closed when certificates are to be issued anew: another root signs, or certificates
+// live for another time.
+func (i *Issuer) Changed() <-chan struct{} { return i.authority.signerChanged.next() }
 
 // Issue makes a new key and certificate for one pod of id, as the SDS secret service-cert:<ns>/<sa>. The resource holds the only
 // copy of the key. Its version is "<root id>.<end in Unix seconds>", which Current understands on every replica.

@@ -15,7 +15,7 @@ import (
 )
 
 // Run watches the root's Secret until ctx ends. A new root is trusted at once, signs after the overlap, and the old one
-// stays trusted until the last certificate it signed here has expired; each step closes Changed. A Secret that becomes
+// stays trusted until the last certificate it signed here has expired. A Secret that becomes
 // unusable or is deleted changes nothing but the log: the mesh goes on with the root it has.
 func (a *Authority) Run(ctx context.Context) error {
 	events := make(chan *corev1.Secret)
@@ -88,7 +88,7 @@ func (a *Authority) see(s *corev1.Secret) {
 	a.trust.Store(t)
 	a.cfg.Log.Info("the root certificate's Secret changed", "secret", a.where(), "signing_root", t.signer.id, "secret_root", r.id,
 		"signs_in", a.cfg.Overlap.String())
-	a.signal()
+	a.bundleChanged.fire()
 }
 
 // untilNextStep is how long until step has something to do.
@@ -112,11 +112,10 @@ func (a *Authority) step() {
 		a.trust.Store(t.turn(until, now))
 		a.cfg.Log.Info("a new root certificate signs from now on", "root", t.next.id, "before", t.signer.id,
 			"before_trusted_until", until.UTC().Format(time.RFC3339))
+		a.signerChanged.fire()
 	case t.retired != nil && !now.Before(t.retiredUntil):
 		a.trust.Store(t.forget(now))
 		a.cfg.Log.Info("a retired root certificate is no longer trusted", "root", t.retired.id)
-	default:
-		return
+		a.bundleChanged.fire()
 	}
-	a.signal()
 }
