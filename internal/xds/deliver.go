@@ -1,0 +1,265 @@
+package xds
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+
+	"openservicemesh.io/osm/internal/core/envoy"
+)
+
+// Next returns all that may be sent now: at most one response of each type, and none of a type whose last one is
+// unanswered. Types come in the order of envoy.Types, so what is referred to precedes what refers.
+func (s *Session) Next(now time.Time) []*discovery.DeltaDiscoveryResponse {
+	s.deadline = time.Time{}
+	if s.want.Config == nil {
+		return nil
+	}
+	s.pruneWarming(now)
+	var out []*discovery.DeltaDiscoveryResponse
+	for { // what a later type turns out not to need may set an earlier one free
+		before := s.cleared
+		out = append(out, s.pass(now)...)
+		if s.cleared == before || !s.waits() {
+			return out
+		}
+	}
+}
+
+func (s *Session) waits() bool {
+	for i := range s.lanes {
+		if s.lanes[i].owed+s.lanes[i].kept > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Session) pass(now time.Time) []*discovery.DeltaDiscoveryResponse {
+	var out []*discovery.DeltaDiscoveryResponse
+	for i := range s.lanes {
+		l := &s.lanes[i]
+		if !l.subscribed || l.flight != nil {
+			continue
+		}
+		adds := s.suspectAdds(now, l)
+		var removes []string
+		if len(adds) == 0 {
+			adds, removes = s.pick(now, l)
+		}
+		// An empty first answer tells Envoy that there is nothing, so it must not precede listeners held back for a moment.
+		if len(adds) > 0 || len(removes) > 0 || l.answer && l.owed == 0 {
+			out = append(out, s.send(now, l, adds, removes))
+		}
+	}
+	return out
+}
+
+// verdict says what is to be done about one name.
+type verdict int
+
+const (
+	nothing verdict = iota // the client holds what it shall hold
+	add
+	remove
+	wait // for something that will come: an answer, a certificate, a deadline
+	keep // as long as a version that the client refuses is not replaced
+)
+
+// pick chooses additions among the dirty names or, when there are none, removals.
+func (s *Session) pick(now time.Time, l *lane) (adds []delivery, removes []string) {
+	l.owed, l.kept = 0, 0
+	if len(l.dirty) == 0 {
+		return nil, nil
+	}
+	names := make([]string, 0, len(l.dirty))
+	for name := range l.dirty {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	var refs references
+	size := 0
+	for _, name := range names {
+		v, d := s.judge(now, l, name)
+		if v == remove && !l.entries[name].unanswered() { // else it is only told that there is no such thing
+			v = s.mayRemove(now, &refs, envoy.Ref{Type: l.typ, Name: name})
+		}
+		switch v {
+		case nothing:
+			delete(l.dirty, name)
+			s.cleared++
+		case add:
+			if len(adds) == batchCount || size > batchBytes {
+				l.owed++
+				continue
+			}
+			adds, size = append(adds, d), size+len(d.res.Body.GetValue())
+		case remove:
+			removes = append(removes, name)
+		case wait:
+			l.owed++
+		case keep:
+			l.kept++
+		}
+	}
+	if len(adds) > 0 {
+		l.owed += len(removes)
+		return adds, nil
+	}
+	return nil, removes
+}
+
+// suspectAdds takes the next part of a refused response; what is no longer wanted drops out of it.
+func (s *Session) suspectAdds(now time.Time, l *lane) []delivery {
+	for len(l.suspects) > 0 {
+		group := l.suspects[0]
+		l.suspects = l.suspects[1:]
+		s.cleared++
+		var adds []delivery
+		for _, name := range group {
+			switch v, d := s.judge(now, l, name); v {
+			case add:
+				adds = append(adds, d)
+			case nothing:
+			default:
+				l.touch(name)
+			}
+		}
+		if len(adds) > 0 {
+			return adds
+		}
+	}
+	return nil
+}
+
+// judge compares what the client holds of one name with what it shall hold.
+func (s *Session) judge(now time.Time, l *lane, name string) (verdict, delivery) {
+	e := l.entries[name]
+	if e == nil && !l.wildcard {
+		return nothing, delivery{}
+	}
+	d, ready := s.desired(now, l, name)
+	switch {
+	case !ready:
+		return wait, d
+	case d.res == nil && e == nil:
+		return nothing, d
+	case d.res == nil && (e.named && e.unanswered() || e.cur != nil || e.open != nil):
+		return remove, d
+	case d.res == nil:
+		return nothing, d
+	case e != nil && e.open != nil && e.open.refused == wire(d.res, d.with):
+		return nothing, d
+	case e != nil && e.holds(d):
+		e.cur = d.res // perhaps claimed, and known only now
+		e.open = nil  // an earlier refusal, if any, is about something no longer wanted
+		return nothing, d
+	case !s.mayAdd(now, l, d.res):
+		return wait, d
+	}
+	return add, d
+}
+
+// holds reports whether the client has just this version and can have no other.
+func (e *entry) holds(d delivery) bool {
+	return e.cur != nil && e.cur.Version == d.res.Version && e.with == d.with && (e.open == nil || len(e.open.maybe) == 0)
+}
+
+// unanswered reports whether the client holds nothing under a name and was sent nothing.
+func (e *entry) unanswered() bool { return e.cur == nil && e.open == nil }
+
+// desired returns what the client shall hold under a name, res nil for nothing; ready is false while that is not known yet.
+func (s *Session) desired(now time.Time, l *lane, name string) (d delivery, ready bool) {
+	switch l.typ {
+	case envoy.Endpoint:
+		return s.desiredEndpoints(now, name)
+	case envoy.Secret:
+		if name != s.certName {
+			return delivery{res: get(s.want.Config, l.typ, name)}, true
+		}
+		if s.cert == nil {
+			return delivery{}, false
+		}
+		if e := l.entries[name]; s.cert.Body == nil && (e == nil || e.cur != s.cert) {
+			return delivery{}, false
+		}
+		return delivery{res: s.cert}, true
+	}
+	return delivery{res: get(s.want.Config, l.typ, name)}, true
+}
+
+// desiredEndpoints serves the clusters of this proxy only: those in its configuration, and those it still holds
+// because something refers to them.
+func (s *Session) desiredEndpoints(now time.Time, name string) (d delivery, ready bool) {
+	clusters := s.lane(envoy.Cluster)
+	e := clusters.entries[name]
+	cluster := get(s.want.Config, envoy.Cluster, name)
+	if cluster == nil {
+		if e == nil || !e.fromHere() {
+			return delivery{}, true
+		}
+		mine := s.lane(envoy.Endpoint).entries[name]
+		if mine == nil || mine.cur == nil || mine.cur.Body == nil {
+			return delivery{}, true
+		}
+		d := delivery{res: mine.cur, with: mine.with}
+		if s.want.Endpoints != nil {
+			if res := s.want.Endpoints(name); res != nil {
+				d.res = res
+			}
+		}
+		return d, true
+	}
+	d.res = s.endpoints(name)
+	switch {
+	case e != nil && e.open != nil && len(e.open.maybe) > 0:
+		d.with = e.open.maybe[len(e.open.maybe)-1].Version
+	case e != nil && e.cur != nil:
+		d.with = e.cur.Version
+	case e != nil && e.open != nil: // refused, never held
+	case clusters.wildcard || s.wait(now, s.started.Add(warmLimit)):
+		return d, false // the cluster itself comes first
+	default: // a client that asks for endpoints alone
+		d.with = cluster.Version
+	}
+	return d, d.res != nil
+}
+
+// fromHere reports whether the client got the resource on this very stream, as against claiming to hold it.
+func (e *entry) fromHere() bool {
+	known := false
+	e.held(func(res *envoy.Resource) { known = known || res.Body != nil })
+	return known
+}
+
+// send makes the response and notes that it is in flight.
+func (s *Session) send(now time.Time, l *lane, adds []delivery, removes []string) *discovery.DeltaDiscoveryResponse {
+	s.nonce++
+	resp := &discovery.DeltaDiscoveryResponse{
+		SystemVersionInfo: strconv.FormatUint(s.want.Generation, 10),
+		TypeUrl:           string(l.typ),
+		Nonce:             strconv.FormatUint(s.nonce, 10),
+		RemovedResources:  removes,
+	}
+	l.answer = false
+	l.flight = &flight{nonce: resp.Nonce, sentAt: now, adds: adds, removes: slices.Clone(removes)}
+	for _, d := range adds {
+		delete(l.dirty, d.res.Name)
+		o := l.entry(d.res.Name).opened()
+		o.refused, o.message = "", ""
+		o.maybe = append(without(o.maybe, d.res.Version), d.res)
+		resp.Resources = append(resp.Resources, &discovery.Resource{
+			Name: d.res.Name, Version: wire(d.res, d.with), Resource: d.res.Body,
+		})
+		if l.typ == envoy.Cluster {
+			s.lane(envoy.Endpoint).touch(d.res.Name)
+		}
+	}
+	for _, name := range removes {
+		delete(l.dirty, name)
+		l.entry(name).opened().leaving = true
+	}
+	return resp
+}

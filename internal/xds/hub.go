@@ -1,0 +1,397 @@
+package xds
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"openservicemesh.io/osm/internal/core/envoy"
+	"openservicemesh.io/osm/internal/core/meshid"
+	"openservicemesh.io/osm/internal/core/plan"
+)
+
+// streamsPerPod is how many streams one pod may have: an Envoy that reconnects may be back before its old stream is
+// found dead. One more cuts the oldest.
+const streamsPerPod = 2
+
+// Hub knows all streams and tells each what of a new View concerns it. Make it with NewHub.
+type Hub struct {
+	opts  Options
+	certs Certificates
+
+	setting sync.Mutex // one SetView at a time
+	view    atomic.Pointer[View]
+	mu      sync.Mutex
+	nextID  uint64
+	conns   map[*conn]struct{}
+	byPod   map[meshid.Pod][]*conn // oldest first
+	groups  map[plan.Key]*group
+	// interest leads from a cluster to the groups whose configuration has its endpoints.
+	interest map[string]map[*group]struct{}
+	// progress is closed and replaced when a connection acknowledges or leaves.
+	progress chan struct{}
+	waiting  int // callers of WaitAcked
+	closed   bool
+}
+
+// group is the connections that share one configuration.
+type group struct {
+	key    plan.Key
+	config *envoy.Resources
+	conns  map[*conn]struct{}
+}
+
+// NewHub makes a hub without a view: streams that come wait for the first.
+func NewHub(certs Certificates, opts Options) *Hub {
+	return &Hub{
+		opts: opts.withDefaults(), certs: certs,
+		conns: map[*conn]struct{}{}, byPod: map[meshid.Pod][]*conn{},
+		groups: map[plan.Key]*group{}, interest: map[string]map[*group]struct{}{},
+		progress: make(chan struct{}),
+	}
+}
+
+// Run reissues certificates whenever Certificates.Changed says so, until ctx ends; then it closes all streams.
+func (h *Hub) Run(ctx context.Context) {
+	changed := h.certs.Changed()
+	for {
+		select {
+		case <-ctx.Done():
+			h.close()
+			return
+		case <-changed:
+			changed = h.certs.Changed()
+			h.mu.Lock()
+			for c := range h.conns {
+				c.post(func(m *mail) { m.reissue = true })
+			}
+			h.mu.Unlock()
+		}
+	}
+}
+
+func (h *Hub) close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed = true
+	for c := range h.conns {
+		c.post(func(m *mail) { m.end = errShutdown })
+	}
+}
+
+// SetView makes v the present view and wakes exactly the streams for which something differs: their configuration's
+// pointer, the pointer of an endpoint resource their configuration uses, or the pod's key.
+func (h *Hub) SetView(v View) {
+	h.setting.Lock()
+	defer h.setting.Unlock()
+	h.prepare(v)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	old := h.currentView()
+	h.view.Store(&v)
+	changed := h.changedEndpoints(old, v)
+	for _, g := range h.groups {
+		if config := v.Config(g.key); config != g.config {
+			h.setInterest(g, config)
+		}
+	}
+	for c := range h.conns {
+		h.deliver(c, v, changed)
+	}
+	h.announce()
+}
+
+// deliver posts all that a view means for one connection as one piece of mail: were it several, the connection
+// could take the first and report the generation acknowledged before the next.
+func (h *Hub) deliver(c *conn, v View, changed map[*group][]string) {
+	known, right := h.place(c, v)
+	c.post(func(m *mail) {
+		m.generation = v.Generation()
+		if !right {
+			m.end = errIdentity
+			return
+		}
+		if m.unknown == known {
+			m.unknown, m.urgent = !known, true
+		}
+		if c.group == nil {
+			return
+		}
+		if m.config != c.group.config {
+			m.config, m.key, m.urgent = c.group.config, c.group.key, true
+		}
+		if names := changed[c.group]; len(names) > 0 {
+			m.endpoints, m.urgent = append(m.endpoints, names...), true
+		}
+	})
+}
+
+// prepare computes the configurations in use before the lock is taken, so that joining streams are not held up.
+func (h *Hub) prepare(v View) {
+	h.mu.Lock()
+	keys := make([]plan.Key, 0, len(h.groups))
+	for k := range h.groups {
+		keys = append(keys, k)
+	}
+	h.mu.Unlock()
+	for _, k := range keys {
+		v.Config(k)
+	}
+}
+
+// changedEndpoints returns, per group, the clusters whose endpoints differ between two views.
+func (h *Hub) changedEndpoints(old, v View) map[*group][]string {
+	out := map[*group][]string{}
+	for name, groups := range h.interest {
+		if old != nil && old.Endpoints(name) == v.Endpoints(name) {
+			continue
+		}
+		for g := range groups {
+			out[g] = append(out[g], name)
+		}
+	}
+	return out
+}
+
+func (h *Hub) setInterest(g *group, config *envoy.Resources) {
+	for _, res := range list(g.config, envoy.Cluster) {
+		if groups := h.interest[res.Name]; groups != nil {
+			delete(groups, g)
+			if len(groups) == 0 {
+				delete(h.interest, res.Name)
+			}
+		}
+	}
+	g.config = config
+	for _, res := range list(config, envoy.Cluster) {
+		if !slices.ContainsFunc(res.Refs, func(r envoy.Ref) bool { return r.Type == envoy.Endpoint }) {
+			continue
+		}
+		if h.interest[res.Name] == nil {
+			h.interest[res.Name] = map[*group]struct{}{}
+		}
+		h.interest[res.Name][g] = struct{}{}
+	}
+}
+
+// place puts a connection into the group of its pod's key. A pod that a view no longer knows keeps its group until
+// the stream is cut; a pod that belongs to another identity than the token's is not placed right.
+func (h *Hub) place(c *conn, v View) (known, right bool) {
+	key, known := v.Place(c.peer.Pod)
+	switch {
+	case !known:
+		return false, true
+	case key.Identity != c.peer.Identity:
+		return true, false
+	case c.group != nil && c.group.key == key:
+		return true, true
+	}
+	h.leaveGroup(c)
+	g := h.groups[key]
+	if g == nil {
+		g = &group{key: key, conns: map[*conn]struct{}{}}
+		h.groups[key] = g
+		h.setInterest(g, v.Config(key))
+	}
+	g.conns[c] = struct{}{}
+	c.group = g
+	return true, true
+}
+
+func (h *Hub) leaveGroup(c *conn) {
+	g := c.group
+	if g == nil {
+		return
+	}
+	c.group = nil
+	delete(g.conns, c)
+	if len(g.conns) == 0 {
+		h.setInterest(g, nil)
+		delete(h.groups, g.key)
+	}
+}
+
+// join registers a stream; the error is the one to end it with.
+func (h *Hub) join(c *conn) error {
+	limit := 0
+	if h.opts.MaxConnections != nil {
+		limit = h.opts.MaxConnections()
+	}
+	if v := h.currentView(); v != nil { // compute outside of the lock; a newer view only means to compute again
+		if key, ok := v.Place(c.peer.Pod); ok && key.Identity == c.peer.Identity {
+			v.Config(key)
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return errShutdown
+	}
+	if limit > 0 && len(h.conns) >= limit {
+		h.opts.Observer.Refused(CodeTooMany)
+		return errTooMany
+	}
+	h.nextID++
+	c.id = h.nextID
+	h.conns[c] = struct{}{}
+	mine := append(h.byPod[c.peer.Pod], c)
+	h.byPod[c.peer.Pod] = mine
+	if len(mine) > streamsPerPod {
+		mine[0].post(func(m *mail) { m.end = errReplaced })
+	}
+	c.post(func(m *mail) { m.unknown = true })
+	if v := h.currentView(); v != nil {
+		h.deliver(c, v, nil)
+	}
+	return nil
+}
+
+func (h *Hub) leave(c *conn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.leaveGroup(c)
+	delete(h.conns, c)
+	left := slices.DeleteFunc(h.byPod[c.peer.Pod], func(o *conn) bool { return o == c })
+	if len(left) == 0 {
+		delete(h.byPod, c.peer.Pod)
+	} else {
+		h.byPod[c.peer.Pod] = left
+	}
+	h.announce()
+}
+
+// announce wakes those in WaitAcked; the caller holds the lock.
+func (h *Hub) announce() {
+	if h.waiting > 0 {
+		close(h.progress)
+		h.progress = make(chan struct{})
+	}
+}
+
+func (h *Hub) currentView() View {
+	if v := h.view.Load(); v != nil {
+		return *v
+	}
+	return nil
+}
+
+// endpoints is what sessions ask; the answer is always that of the present view.
+func (h *Hub) endpoints(cluster string) *envoy.Resource {
+	if v := h.currentView(); v != nil {
+		return v.Endpoints(cluster)
+	}
+	return nil
+}
+
+// Len returns the number of streams.
+func (h *Hub) Len() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.conns)
+}
+
+// WaitAcked waits until every stream has acknowledged generation gen or a later one, or ctx ends. What a client
+// refused does not hold it up; see Rejections.
+func (h *Hub) WaitAcked(ctx context.Context, gen uint64) error {
+	h.await(1)
+	defer h.await(-1)
+	for {
+		h.mu.Lock()
+		progress, done := h.progress, true
+		for c := range h.conns {
+			if c.acked() < gen {
+				done = false
+				break
+			}
+		}
+		h.mu.Unlock()
+		if done {
+			return nil
+		}
+		select {
+		case <-progress:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (h *Hub) await(n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.waiting += n
+}
+
+// Status describes one stream.
+type Status struct {
+	Peer       Peer      `json:"peer"`
+	Key        string    `json:"key"`
+	Since      time.Time `json:"since"`
+	Generation uint64    `json:"generation"`
+	// Acked is the newest generation the proxy has acknowledged in full; 0 before the first.
+	Acked      uint64      `json:"acked"`
+	Rejections []Rejection `json:"rejections,omitempty"`
+}
+
+// Connections lists all streams, oldest first.
+func (h *Hub) Connections() []Status {
+	h.mu.Lock()
+	conns := make([]*conn, 0, len(h.conns))
+	for c := range h.conns {
+		conns = append(conns, c)
+	}
+	h.mu.Unlock()
+	slices.SortFunc(conns, func(a, b *conn) int { return int(a.id) - int(b.id) })
+	out := make([]Status, 0, len(conns))
+	for _, c := range conns {
+		out = append(out, c.status())
+	}
+	return out
+}
+
+// Rejected is one refused resource version and the proxies that refuse it.
+type Rejected struct {
+	Rejection
+	Pods []meshid.Pod `json:"pods"`
+}
+
+// Rejections lists what proxies refuse at present, by resource version.
+func (h *Hub) Rejections() []Rejected {
+	index := map[[3]string]int{}
+	var out []Rejected
+	for _, s := range h.Connections() {
+		for _, r := range s.Rejections {
+			k := [3]string{string(r.Type), r.Name, r.Version}
+			i, ok := index[k]
+			if !ok {
+				i = len(out)
+				index[k] = i
+				out = append(out, Rejected{Rejection: r})
+			}
+			out[i].Pods = append(out[i].Pods, s.Peer.Pod)
+		}
+	}
+	slices.SortFunc(out, func(a, b Rejected) int {
+		return envoy.Ref{Type: a.Type, Name: a.Name}.Compare(envoy.Ref{Type: b.Type, Name: b.Name})
+	})
+	return out
+}
+
+// Held returns type → name → version of all that a pod's newest stream has acknowledged; nil without a stream.
+func (h *Hub) Held(ctx context.Context, pod meshid.Pod) map[envoy.TypeURL]map[string]string {
+	h.mu.Lock()
+	conns := slices.Clone(h.byPod[pod])
+	h.mu.Unlock()
+	if len(conns) == 0 {
+		return nil
+	}
+	out := map[envoy.TypeURL]map[string]string{}
+	conns[len(conns)-1].inspect(ctx, func(s *Session) {
+		for _, t := range envoy.Types() {
+			out[t] = s.Held(t)
+		}
+	})
+	return out
+}
