@@ -103,7 +103,7 @@ func expiredToken(t *testing.T, probe func(string, bool) string, token string) {
 // sign makes an ES256 signature (RFC 7518, 3.4) with the local cluster's service-account key.
 func sign(t *testing.T, text string) []byte {
 	t.Helper()
-	raw, err := os.ReadFile(filepath.Join(filepath.Dir(mesh.Kubeconfig), "pki", "service-account.key"))
+	raw, err := os.ReadFile(filepath.Join(filepath.Dir(mesh.Kubeconfig), "pki", "sa.key"))
 	if err != nil {
 		t.Fatal(err)
 	}

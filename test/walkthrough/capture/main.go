@@ -31,8 +31,7 @@ func run(ip string, port uint16, limit time.Duration) error {
 	if err != nil {
 		return err
 	}
-	// ETH_P_ALL in network byte order.
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM, int(binary.BigEndian.Uint16([]byte{0, unix.ETH_P_ALL})<<8)|0)
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM, unix.ETH_P_ALL<<8) // in network byte order
 	if err != nil {
 		return fmt.Errorf("packet socket: %w (needs root)", err)
 	}

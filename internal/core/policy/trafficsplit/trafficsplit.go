@@ -111,6 +111,9 @@ func merge(in []Backend) []Backend {
 	return out
 }
 
+// zone ends the fully qualified name of a Service; users write any beginning of it.
+const zone = "svc.cluster.local"
+
 // Root returns the apex service: spec.service is its name alone, or followed by the namespace, up to the fully
 // qualified name. The namespace must be the split's own.
 func Root(o *split.TrafficSplit) (meshid.Service, error) {
@@ -125,7 +128,7 @@ func Root(o *split.TrafficSplit) (meshid.Service, error) {
 			o.Spec.Service, parts[1], o.Namespace)
 	}
 	rest := strings.Join(parts[min(2, len(parts)):], ".")
-	if rest != "" && !strings.HasPrefix("svc.cluster.local", rest) {
+	if rest != "" && !strings.HasPrefix(zone, rest) {
 		return id, fmt.Errorf("%q is not the name of a Service; use %q or %q", o.Spec.Service, id.Name, id.FQDN())
 	}
 	return id, nil
