@@ -87,8 +87,9 @@ func newCluster(t *testing.T, name, base string) *testCluster {
 	c := &testCluster{t: t, l: l}
 	t.Cleanup(func() {
 		if t.Failed() {
-			out, _ := c.run("logs", "supervisor", "--tail", "20")
-			t.Logf("log of the supervisor:\n%s", out)
+			if out, err := c.run("logs", "supervisor", "--tail", "20"); err == nil {
+				t.Logf("log of the supervisor:\n%s", out)
+			}
 		}
 		if out, err := c.run("down"); err != nil {
 			t.Errorf("down: %v\n%s", err, out)

@@ -32,10 +32,9 @@ func takeSnapshot(t *testing.T) snapshot {
 		"processes": processes(t),
 		"nft rules": nftRules(t),
 		"devices":   devices(t),
-		"cgroups":   list("/sys/fs/cgroup/*osm-localcluster*", "/sys/fs/cgroup/*/*osm-localcluster*", "/sys/fs/cgroup/kubepods*", "/sys/fs/cgroup/*/kubepods*"),
+		"cgroups":   list("/sys/fs/cgroup/osm-localcluster-lc-e2e*", "/sys/fs/cgroup/*/osm-localcluster-lc-e2e*", "/sys/fs/cgroup/kubepods*", "/sys/fs/cgroup/*/kubepods*"),
 		"files":     list("/run/containerd", "/run/cni", "/var/lib/cni", "/var/lib/kubelet", "/var/log/pods", "/var/log/containers", "/etc/cni", "/opt/*", "/etc/kubernetes", "/usr/libexec/kubernetes", "/run/xtables.lock"),
 		"settings":  settings(t),
-		"listeners": listeners(t),
 	}
 	return s
 }
@@ -93,20 +92,25 @@ func mounts(t *testing.T) (out []string) {
 	return out
 }
 
-// processes lists those that could be a cluster's: in a namespace that is not
-// this test's, or by one of its programs' names. Others come and go freely.
+// programs are those that a cluster runs.
+var programs = []string{"containerd", "containerd-shim-runc-v2", "localkube", "runc", "pause", "probe", "etcd", "coredns"}
+
+// processes lists those that could be left of a cluster of these tests: in a namespace
+// that is not this test's, or by their program. Others come and go freely, and other
+// clusters of the machine may be up meanwhile.
 func processes(t *testing.T) (out []string) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		t.Fatal(err)
 	}
+	foreign := foreignNamespaces(entries)
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
 		if err != nil {
 			continue
 		}
 		id, err := process.Of(pid)
-		if err != nil {
+		if err != nil || belongsTo(pid, foreign) {
 			continue
 		}
 		if what := suspicious(pid); what != "" {
@@ -116,16 +120,62 @@ func processes(t *testing.T) (out []string) {
 	return out
 }
 
-func suspicious(pid int) string {
+func cmdline(pid int) []string {
 	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
 	if err != nil || len(b) == 0 {
+		return nil
+	}
+	return strings.Split(strings.TrimRight(string(b), "\x00"), "\x00")
+}
+
+// foreignNamespaces are the network namespaces and the supervisors of clusters
+// that are not of these tests.
+func foreignNamespaces(entries []os.DirEntry) map[uint64]int {
+	foreign := map[uint64]int{}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		if args := cmdline(pid); len(args) > 3 && args[1] == "supervise" && !strings.HasPrefix(args[3], "lc-e2e") {
+			if n, err := process.Namespace(pid, "net"); err == nil {
+				foreign[n] = pid
+			}
+		}
+	}
+	return foreign
+}
+
+// belongsTo reports whether a process is in the network of a foreign cluster,
+// or descends from its supervisor, as all its containers do.
+func belongsTo(pid int, foreign map[uint64]int) bool {
+	for ; pid > 1; pid = parent(pid) {
+		n, err := process.Namespace(pid, "net")
+		if _, ok := foreign[n]; ok && err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+func parent(pid int) int {
+	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
+	ppid, _ := strconv.Atoi(fields[1])
+	return ppid
+}
+
+func suspicious(pid int) string {
+	args := cmdline(pid)
+	if args == nil { // a thread of the kernel
 		return ""
 	}
-	line := strings.ReplaceAll(strings.TrimRight(string(b), "\x00"), "\x00", " ")
-	for _, word := range []string{"containerd", "localkube", "supervise", "runc", "coredns", "/pause", "/probe"} {
-		if strings.Contains(line, word) {
-			return line
-		}
+	line := strings.Join(args, " ")
+	if slices.Contains(programs, filepath.Base(args[0])) || (filepath.Base(args[0]) == "localcluster" && strings.Contains(line, "lc-e2e")) {
+		return line
 	}
 	for _, kind := range hostNamespaces {
 		own, err1 := process.Namespace(os.Getpid(), kind)
@@ -169,19 +219,6 @@ func settings(t *testing.T) (out []string) {
 			t.Fatal(err)
 		}
 		out = append(out, name+" = "+strings.TrimSpace(string(b)))
-	}
-	return out
-}
-
-// listeners lists the ports that `up` chooses from and that are taken.
-func listeners(t *testing.T) (out []string) {
-	for port := 6443; port <= 6453; port++ {
-		l, err := net.Listen("tcp4", "127.0.0.1:"+strconv.Itoa(port))
-		if err != nil {
-			out = append(out, strconv.Itoa(port))
-			continue
-		}
-		l.Close()
 	}
 	return out
 }

@@ -3,11 +3,12 @@
 //
 //	probe serve            answers every request on :8080 with "hello from HOSTNAME"
 //	probe get URL          prints the answer
-//	probe lookup NAME      prints the addresses
+//	probe lookup DNS NAME  prints the addresses that the server DNS has
 //	probe sleep            does nothing
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -42,13 +43,16 @@ func run(args []string) error {
 		defer resp.Body.Close()
 		_, err = io.Copy(os.Stdout, resp.Body)
 		return err
-	case len(args) == 2 && args[0] == "lookup":
-		addrs, err := net.LookupHost(args[1])
+	case len(args) == 3 && args[0] == "lookup":
+		server := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, network, net.JoinHostPort(args[1], "53"))
+		}}
+		addrs, err := server.LookupHost(context.Background(), args[2])
 		fmt.Println(strings.Join(addrs, " "))
 		return err
 	case len(args) == 1 && args[0] == "sleep":
 		time.Sleep(time.Hour)
 		return nil
 	}
-	return fmt.Errorf("usage: probe serve | get URL | lookup NAME | sleep, not %q", args)
+	return fmt.Errorf("usage: probe serve | get URL | lookup DNS NAME | sleep, not %q", args)
 }
