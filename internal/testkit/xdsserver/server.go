@@ -55,7 +55,7 @@ func (t *Tokens) Authenticate(_ context.Context, token string) (xds.Peer, error)
 	return p, nil
 }
 
-// Certs issues secrets that name their serial number and are valid for Life.
+// Certs issues self-signed workload certificates that are valid for Life.
 type Certs struct {
 	mu      sync.Mutex
 	Life    time.Duration
@@ -73,7 +73,11 @@ func (c *Certs) Issue(_ context.Context, id meshid.Identity) (*envoy.Resource, t
 		return nil, time.Time{}, errors.New("the issuer is down")
 	}
 	c.serial++
-	res := *xdstest.Secret(names.SecretServiceCert(id), c.serial)
+	keyPair, err := selfSigned(int64(c.serial), id.String())
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	res := *xdstest.Certificate(names.SecretServiceCert(id), keyPair.certPEM, keyPair.keyPEM)
 	at := time.Now().Add(c.life())
 	res.Version = fmt.Sprintf("root%d.%d", c.root, at.Unix())
 	if c.Life > 0 { // expiries within one second must differ too
@@ -145,24 +149,43 @@ type Server struct {
 	Roots   *x509.CertPool
 	// RootPEM is the CA certificate of the server, for clients that read files.
 	RootPEM []byte
+	own     keyPair
 	stop    func()
 }
 
 // Start runs a server on a free loopback port.
 func Start(opts xds.Options) (*Server, error) {
-	conf, roots, rootPEM, err := certificate()
+	own, err := selfSigned(1, Name)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Tokens: &Tokens{}, Certs: &Certs{}, Roots: roots, RootPEM: rootPEM}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(own.certPEM)
+	s := &Server{Tokens: &Tokens{}, Certs: &Certs{}, Roots: roots, RootPEM: own.certPEM, own: own}
+	return s, s.run("127.0.0.1:0", opts)
+}
+
+// Restart stops the server and runs a new one, which remembers no stream, at the same address with the same
+// certificate, tokens and issuer.
+func (s *Server) Restart(opts xds.Options) error {
+	s.Stop()
+	return s.run(s.Address, opts)
+}
+
+func (s *Server) run(address string, opts xds.Options) error {
+	pair, err := tls.X509KeyPair(s.own.certPEM, s.own.keyPEM)
+	if err != nil {
+		return err
+	}
+	conf := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	s.Hub = xds.NewHub(s.Certs, opts)
 	srv, err := xds.NewServer(s.Hub, s.Tokens, conf)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s.Address = l.Addr().String()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -174,33 +197,35 @@ func Start(opts xds.Options) (*Server, error) {
 		}
 	})
 	s.stop = func() { cancel(); srv.Stop(); done.Wait() }
-	return s, nil
+	return nil
 }
 
 // Stop closes the server and all its streams.
 func (s *Server) Stop() { s.stop() }
 
-func certificate() (*tls.Config, *x509.CertPool, []byte, error) {
+type keyPair struct{ certPEM, keyPEM []byte }
+
+func selfSigned(serial int64, name string) (keyPair, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, nil, nil, err
+		return keyPair{}, err
 	}
 	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: Name}, DNSNames: []string{Name},
+		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
 		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
 	if err != nil {
-		return nil, nil, nil, err
+		return keyPair{}, err
 	}
-	cert, err := x509.ParseCertificate(der)
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return nil, nil, nil, err
+		return keyPair{}, err
 	}
-	roots := x509.NewCertPool()
-	roots.AddCert(cert)
-	conf := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MinVersion: tls.VersionTLS12}
-	return conf, roots, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), nil
+	return keyPair{
+		certPEM: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		keyPEM:  pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
+	}, nil
 }

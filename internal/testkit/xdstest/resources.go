@@ -154,3 +154,28 @@ func RefuseBad(_ envoy.TypeURL, r *discovery.Resource) string {
 	}
 	return ""
 }
+
+// Certificate makes a secret that holds a certificate and its key.
+func Certificate(name string, certPEM, keyPEM []byte) *envoy.Resource {
+	inline := func(b []byte) *corev3.DataSource {
+		return &corev3.DataSource{Specifier: &corev3.DataSource_InlineBytes{InlineBytes: b}}
+	}
+	return Encode(envoy.Secret, name, &tlsv3.Secret{Name: name, Type: &tlsv3.Secret_TlsCertificate{
+		TlsCertificate: &tlsv3.TlsCertificate{CertificateChain: inline(certPEM), PrivateKey: inline(keyPEM)},
+	}})
+}
+
+// BadCluster makes a cluster that every Envoy refuses: its TLS certificate is none.
+func BadCluster(name string) *envoy.Resource {
+	c := &clusterv3.Cluster{
+		Name: name, ConnectTimeout: durationpb.New(time.Second),
+		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS},
+		EdsClusterConfig:     &clusterv3.Cluster_EdsClusterConfig{EdsConfig: ads},
+	}
+	junk := &corev3.DataSource{Specifier: &corev3.DataSource_InlineString{InlineString: "junk"}}
+	tls := &tlsv3.UpstreamTlsContext{CommonTlsContext: &tlsv3.CommonTlsContext{
+		TlsCertificates: []*tlsv3.TlsCertificate{{CertificateChain: junk, PrivateKey: junk}},
+	}}
+	c.TransportSocket = &corev3.TransportSocket{Name: "envoy.transport_sockets.tls", ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: must(anypb.New(tls))}}
+	return Encode(envoy.Cluster, name, c)
+}
