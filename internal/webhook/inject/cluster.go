@@ -43,7 +43,9 @@ type ClusterConfig struct {
 	// RootPEM returns the mesh's root certificates now, RootChanged a channel that closes at their next change.
 	RootPEM     func() []byte
 	RootChanged func() <-chan struct{}
-	Log         *slog.Logger
+	// OnSettings, which may be nil, is told the settings after each change.
+	OnSettings func(podpatch.Settings)
+	Log        *slog.Logger
 }
 
 // Cluster is a State that watches the namespaces of the mesh and its MeshConfig.
@@ -186,6 +188,9 @@ func (c *Cluster) rebuild() {
 	defer c.mu.Unlock()
 	s := settings(c.cfg.Defaults, c.meshConfig, string(c.cfg.RootPEM()))
 	c.settings.Store(&s)
+	if c.cfg.OnSettings != nil {
+		c.cfg.OnSettings(s)
+	}
 }
 
 // stripNamespace keeps what a decision needs, so that memory does not grow with what others write into namespaces.

@@ -1,0 +1,289 @@
+package injector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"openservicemesh.io/osm/internal/certs"
+	"openservicemesh.io/osm/internal/core/meshid"
+	"openservicemesh.io/osm/internal/core/names"
+	"openservicemesh.io/osm/internal/core/pki"
+	"openservicemesh.io/osm/internal/core/podpatch"
+	"openservicemesh.io/osm/internal/obs"
+	"openservicemesh.io/osm/internal/obs/errcode"
+	"openservicemesh.io/osm/internal/webhook/inject"
+	"openservicemesh.io/osm/internal/webhook/server"
+)
+
+const (
+	// lameDuck is how long requests are still taken after the end was announced: the time for every API server to hear
+	// that this replica is leaving.
+	lameDuck = 5 * time.Second
+	// startPatience bounds the first talks with the API server, whose Service may not be routed to yet.
+	startPatience, startPause = time.Minute, time.Second
+	ensurePause               = 2 * time.Second
+	reconcilePeriod           = 30 * time.Second
+)
+
+// Run serves until ctx ends. Options have been checked.
+func Run(ctx context.Context, o Options, logging *obs.Logging, metrics *obs.Metrics) error {
+	log := logging.Logger("osm-injector/main")
+	rc, err := clientcmd.BuildConfigFromFlags("", o.Kubeconfig)
+	if err != nil {
+		return fmt.Errorf("reach the cluster: %w", err)
+	}
+	kube, dyn, err := clients(rc)
+	if err != nil {
+		return err
+	}
+	p := &program{
+		o: o, kube: kube, dyn: dyn, logging: logging, log: log, metrics: metrics, lameDuck: lameDuck,
+		webhookAddr: ":" + strconv.Itoa(names.PortInjectorWebhook), healthAddr: ":" + strconv.Itoa(names.PortControllerHTTP),
+	}
+	if err := p.start(ctx); err != nil {
+		obs.NewPodEvents(kube, o.OSMNamespace, obs.EnvInjectorPodName, names.Injector, log).Warn(ctx, obs.ReasonInitializationError, err)
+		return err
+	}
+	return p.run(ctx)
+}
+
+func clients(rc *rest.Config) (kubernetes.Interface, dynamic.Interface, error) {
+	kube, err := kubernetes.NewForConfig(rc)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reach the cluster: %w", err)
+	}
+	dyn, err := dynamic.NewForConfig(rc)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reach the cluster: %w", err)
+	}
+	return kube, dyn, nil
+}
+
+// program is the running injector.
+type program struct {
+	o       Options
+	kube    kubernetes.Interface
+	dyn     dynamic.Interface
+	logging *obs.Logging
+	log     *slog.Logger
+	metrics *obs.Metrics
+
+	webhookAddr, healthAddr string
+	lameDuck                time.Duration
+
+	authority *certs.Authority
+	cert      *certs.ServerCert
+	cluster   *inject.Cluster
+	webhook   inject.Configuration
+	announced atomic.Bool
+	leaving   atomic.Bool
+}
+
+// start prepares all that can fail for good.
+func (p *program) start(ctx context.Context) error {
+	var native bool
+	err := p.patiently(ctx, func() (err error) {
+		native, err = nativeSidecars(p.o.SidecarMode, p.kube.Discovery())
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	err = p.patiently(ctx, func() (err error) {
+		p.authority, err = certs.Open(ctx, certs.Config{
+			Client: p.kube, Namespace: p.o.OSMNamespace, SecretName: p.o.Provider.CABundleSecretName, MeshName: p.o.MeshName,
+			Log: p.logging.Logger("certs"), Metrics: p.metrics,
+		})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if p.cert, err = p.authority.ServerCert(pki.WebhookName(names.Injector, p.o.OSMNamespace)); err != nil {
+		return err
+	}
+	mesh := podpatch.Mesh{Name: p.o.MeshName, Namespace: p.o.OSMNamespace}
+	p.webhook = inject.Configuration{
+		Name: p.o.WebhookConfigName, Mesh: mesh, Version: p.o.OSMVersion, TimeoutSeconds: p.o.WebhookTimeout, Reconcile: p.o.EnableReconciler,
+	}
+	p.cluster, err = inject.NewCluster(inject.ClusterConfig{
+		Kube: p.kube, Dynamic: p.dyn, MeshConfigName: p.o.OSMConfigName, Log: p.logging.Logger("injector/cluster"),
+		RootPEM: p.authority.TrustBundle, RootChanged: p.authority.Changed, OnSettings: p.setLevel,
+		Defaults: inject.Defaults{
+			Mesh: mesh, Images: p.o.Images, PullPolicy: corev1.PullPolicy(p.o.PullPolicy), NativeSidecar: native, DualStack: p.o.DualStack,
+			Verbosity: p.o.Verbosity, ADSName: pki.ADSName(meshid.TrustDomain(p.o.Provider.TrustDomain)),
+		},
+	})
+	return err
+}
+
+// patiently tries again for a while: a control plane often starts together with the cluster's network.
+func (p *program) patiently(ctx context.Context, try func() error) error {
+	var last error
+	err := wait.PollUntilContextTimeout(ctx, startPause, startPatience, true, func(context.Context) (bool, error) {
+		if last = try(); last != nil {
+			p.log.Warn("not started yet, trying again", "error", last)
+		}
+		// An unusable root does not become usable by waiting.
+		return last == nil, permanent(last)
+	})
+	if last != nil {
+		return last
+	}
+	return err
+}
+
+// permanent returns an error that names a root certificate which is there and cannot be used, and nil for any other.
+func permanent(err error) error {
+	switch errcode.Of(err) {
+	case errcode.FetchingCertSecret, errcode.CreatingCertSecret, "":
+		return nil
+	}
+	return err
+}
+
+func (p *program) run(ctx context.Context) error {
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", p.webhookAddr)
+	if err != nil {
+		return errcode.Errorf(errcode.StartingInjectionWebhook, "listen on %s: %w", p.webhookAddr, err)
+	}
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopServing()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return p.authority.Run(ctx) })
+	g.Go(func() error { return p.cluster.Run(ctx) })
+	g.Go(func() error { return p.announce(ctx) })
+	g.Go(func() error {
+		return server.Serve(serving, ln, p.cert.GetCertificate, p.logging.Logger("injector/webhook"), p.routes())
+	})
+	g.Go(func() error {
+		return obs.Serve(serving, p.healthAddr, p.metrics.Mux(map[string]http.Handler{
+			"GET " + obs.PathHealthz: obs.Health(p.health),
+		}), nil, p.log)
+	})
+	g.Go(func() error {
+		<-ctx.Done()
+		p.leaving.Store(true)
+		time.Sleep(p.lameDuck)
+		stopServing()
+		return nil
+	})
+	return g.Wait()
+}
+
+// routes serves one exact path; all else is 404.
+func (p *program) routes() http.Handler {
+	i := &inject.Injector{State: p.cluster, Log: p.logging.Logger("injector/webhook")}
+	review := server.Review(p.logging.Logger("injector/webhook"), observer{p.metrics}, i.Review)
+	mux := http.NewServeMux()
+	mux.Handle(names.InjectorWebhookPath, p.metrics.Instrument(names.InjectorWebhookPath, p.onceSynced(review)))
+	return mux
+}
+
+// onceSynced refuses to judge before the cluster is known; a request can arrive early when another replica has announced
+// the webhook.
+func (p *program) onceSynced(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !p.cluster.Synced() {
+			http.Error(w, "osm-injector has just started and does not know the mesh's namespaces yet; try again", http.StatusServiceUnavailable)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// health is both probes' answer: ready to inject, and the API server knows it.
+func (p *program) health() error {
+	switch {
+	case p.leaving.Load():
+		return errors.New("stopping")
+	case !p.cluster.Synced():
+		return errors.New("waiting for the mesh's namespaces and MeshConfig")
+	case !p.announced.Load():
+		return errors.New("waiting for the MutatingWebhookConfiguration to be written")
+	}
+	return nil
+}
+
+// announce keeps the webhook configuration: made once the cluster is known, its CA bundle renewed with the root, and with
+// the reconciler put back when it was changed. Without the reconciler a deleted one stays deleted, for its removal is
+// part of removing a mesh.
+func (p *program) announce(ctx context.Context) error {
+	for !p.cluster.Synced() {
+		if !pause(ctx, 20*time.Millisecond, nil) {
+			return nil
+		}
+	}
+	for {
+		changed := p.authority.Changed()
+		create := !p.announced.Load() || p.o.EnableReconciler
+		if err := p.webhook.Ensure(ctx, p.kube, p.authority.TrustBundle(), create); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			p.log.Error("cannot write the webhook configuration, trying again", "error", err)
+			if !pause(ctx, ensurePause, nil) {
+				return nil
+			}
+			continue
+		}
+		if !p.announced.Swap(true) {
+			p.log.Info("ready to inject sidecars", "webhook", p.webhook.Name)
+		}
+		period := time.Duration(1<<63 - 1)
+		if p.o.EnableReconciler {
+			period = reconcilePeriod
+		}
+		if !pause(ctx, period, changed) {
+			return nil
+		}
+	}
+}
+
+// pause waits for d or wake; false when ctx ended first.
+func pause(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-wake:
+	case <-t.C:
+	}
+	return true
+}
+
+func (p *program) setLevel(s podpatch.Settings) {
+	if err := p.logging.SetLevel(s.Verbosity); err != nil {
+		p.log.Error("MeshConfig spec.observability.osmLogLevel", "error", err)
+	}
+}
+
+// observer counts reviews.
+type observer struct{ m *obs.Metrics }
+
+// AdmissionResponse implements server.Observer.
+func (o observer) AdmissionResponse(kind string, allowed bool, _ time.Duration) {
+	if kind != "Pod" {
+		kind = "other" // the request's word must not make new series
+	}
+	o.m.Admission(kind, allowed)
+}
+
+// Failure implements server.Observer.
+func (o observer) Failure(c errcode.Code) { o.m.ErrorCode(c) }
