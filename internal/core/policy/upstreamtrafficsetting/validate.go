@@ -1,0 +1,68 @@
+// Package upstreamtrafficsetting judges UpstreamTrafficSetting objects (policy.openservicemesh.io/v1alpha1). Input: the
+// objects. Output: why one is refused at admission. It imports the api types only; no other policy kind.
+package upstreamtrafficsetting
+
+import (
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	policyv1 "openservicemesh.io/osm/api/policy/v1alpha1"
+)
+
+// Kind is the kind this package judges.
+const Kind = "UpstreamTrafficSetting"
+
+// Validate says why an object is refused at admission; nil when it is not. others are the objects of the kind there are, of
+// any namespace; two in one namespace must not speak of the same host, since only one could count.
+func Validate(o *policyv1.UpstreamTrafficSetting, others []*policyv1.UpstreamTrafficSetting) error {
+	if errs := validation.IsDNS1123Subdomain(strings.ToLower(o.Spec.Host)); len(errs) > 0 {
+		return fmt.Errorf("spec.host: %q is not a fully qualified domain name: %s", o.Spec.Host, strings.Join(errs, "; "))
+	}
+	if !strings.Contains(o.Spec.Host, ".") {
+		return fmt.Errorf("spec.host: %q is not a fully qualified domain name; a service of the mesh is <service>.<namespace>.svc.cluster.local", o.Spec.Host)
+	}
+	if err := codes(o); err != nil {
+		return err
+	}
+	for _, other := range others {
+		if other.Namespace == o.Namespace && other.Name != o.Name && strings.EqualFold(other.Spec.Host, o.Spec.Host) {
+			return fmt.Errorf("spec.host: %q is already the host of UpstreamTrafficSetting %s/%s; change that one instead",
+				o.Spec.Host, other.Namespace, other.Name)
+		}
+	}
+	return nil
+}
+
+// codes checks every responseStatusCode; 0 is an absent one.
+func codes(o *policyv1.UpstreamTrafficSetting) error {
+	if r := o.Spec.RateLimit; r != nil {
+		if r.Local != nil && r.Local.HTTP != nil {
+			if err := code("spec.rateLimit.local.http", r.Local.HTTP.ResponseStatusCode); err != nil {
+				return err
+			}
+		}
+		if r.Global != nil && r.Global.HTTP != nil {
+			if err := code("spec.rateLimit.global.http", r.Global.HTTP.ResponseStatusCode); err != nil {
+				return err
+			}
+		}
+	}
+	for i, h := range o.Spec.HTTPRoutes {
+		if h.RateLimit == nil || h.RateLimit.Local == nil {
+			continue
+		}
+		if err := code(fmt.Sprintf("spec.httpRoutes[%d].rateLimit.local", i), h.RateLimit.Local.ResponseStatusCode); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func code(field string, c int) error {
+	if c != 0 && (c < 400 || c > 599) {
+		return fmt.Errorf("%s.responseStatusCode: %d is not an error status; use 400 to 599", field, c)
+	}
+	return nil
+}

@@ -1,0 +1,80 @@
+package validate
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	admissionv1 "k8s.io/api/admission/v1"
+
+	policyv1 "openservicemesh.io/osm/api/policy/v1alpha1"
+	"openservicemesh.io/osm/internal/core/policy"
+	"openservicemesh.io/osm/internal/core/policy/egress"
+	"openservicemesh.io/osm/internal/core/policy/ingressbackend"
+	"openservicemesh.io/osm/internal/core/policy/traffictarget"
+	"openservicemesh.io/osm/internal/core/policy/upstreamtrafficsetting"
+	"openservicemesh.io/osm/internal/core/snapshot"
+	"openservicemesh.io/osm/internal/webhook/server"
+)
+
+// Validator judges admission requests.
+type Validator struct {
+	// Policies returns those of the newest snapshot; nil while there is none, and then objects are judged alone.
+	Policies func() snapshot.Policies
+}
+
+// Review answers one request; it is a server.ReviewFunc. Only what is created or changed is judged: an object that is
+// on its way out must not be held up, and kinds without rules are allowed.
+func (v *Validator) Review(_ context.Context, req *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
+	if req.Operation != admissionv1.Create && req.Operation != admissionv1.Update {
+		return server.Allow()
+	}
+	if err := v.judge(req); err != nil {
+		return server.Deny(err)
+	}
+	resp := server.Allow()
+	for _, k := range policy.Kinds() {
+		if k.Name == req.Kind.Kind && !k.Acts {
+			resp.Warnings = append(resp.Warnings, fmt.Sprintf(
+				"this version of the control plane does not act on %s objects yet; the object has no effect", k.Name))
+		}
+	}
+	return resp
+}
+
+func (v *Validator) judge(req *admissionv1.AdmissionRequest) error {
+	policies := v.Policies()
+	switch req.Kind.Kind {
+	case traffictarget.Kind:
+		return judgeAs(req, traffictarget.Validate)
+	case egress.Kind:
+		return judgeAs(req, egress.Validate)
+	case ingressbackend.Kind:
+		return judgeAs(req, func(o *policyv1.IngressBackend) error {
+			return ingressbackend.Validate(o, snapshot.List[*policyv1.IngressBackend](policies, ingressbackend.Kind))
+		})
+	case upstreamtrafficsetting.Kind:
+		return judgeAs(req, func(o *policyv1.UpstreamTrafficSetting) error {
+			return upstreamtrafficsetting.Validate(o, snapshot.List[*policyv1.UpstreamTrafficSetting](policies, upstreamtrafficsetting.Kind))
+		})
+	}
+	return nil
+}
+
+// judgeAs decodes the object and judges it.
+func judgeAs[T any, O interface {
+	*T
+	snapshot.Object
+}](req *admissionv1.AdmissionRequest, validate func(O) error) error {
+	o := O(new(T))
+	if err := json.Unmarshal(req.Object.Raw, o); err != nil {
+		return fmt.Errorf("%s %s/%s cannot be read: %w", req.Kind.Kind, req.Namespace, req.Name, err)
+	}
+	if o.GetDeletionTimestamp() != nil {
+		return nil
+	}
+	if o.GetNamespace() == "" {
+		o.SetNamespace(req.Namespace)
+	}
+	return validate(o)
+}

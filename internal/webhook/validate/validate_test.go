@@ -1,0 +1,170 @@
+package validate
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	admissionv1 "k8s.io/api/admission/v1"
+	admissionregv1 "k8s.io/api/admissionregistration/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/fake"
+	"sigs.k8s.io/yaml"
+
+	policyv1 "openservicemesh.io/osm/api/policy/v1alpha1"
+	"openservicemesh.io/osm/internal/core/snapshot"
+)
+
+func review(t *testing.T, op admissionv1.Operation, kind, name, spec string) *admissionv1.AdmissionResponse {
+	t.Helper()
+	raw, err := yaml.YAMLToJSON([]byte(fmt.Sprintf("kind: %s\nmetadata: {namespace: shop, name: %s}\nspec: %s\n", kind, name, spec)))
+	require.NoError(t, err)
+	v := Validator{Policies: existing}
+	return v.Review(t.Context(), &admissionv1.AdmissionRequest{
+		Operation: op, Namespace: "shop", Name: name, Kind: metav1.GroupVersionKind{Kind: kind}, Object: runtime.RawExtension{Raw: raw},
+	})
+}
+
+// existing is an IngressBackend for port 80 of cart, once in each of two namespaces, and a setting for cart.
+func existing() snapshot.Policies {
+	backend := func(ns string) snapshot.Object {
+		return &policyv1.IngressBackend{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "old"},
+			Spec: policyv1.IngressBackendSpec{Backends: []policyv1.IngressBackendService{{Name: "cart", Port: policyv1.IngressPort{Number: 80, Protocol: "http"}}}}}
+	}
+	setting := &policyv1.UpstreamTrafficSetting{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "old"},
+		Spec: policyv1.UpstreamTrafficSettingSpec{Host: "cart.shop.svc.cluster.local"}}
+	return snapshot.Policies{
+		"IngressBackend":         {backend("shop"), backend("elsewhere")},
+		"UpstreamTrafficSetting": {setting},
+	}
+}
+
+func TestMessages(t *testing.T) {
+	source := func(s string) string {
+		return "{backends: [{name: x, port: {number: 1, protocol: http}}], sources: [" + s + "]}"
+	}
+	https := func(tls, sources string) string {
+		return "{backends: [{name: x, port: {number: 1, protocol: https}" + tls + "}], sources: [" + sources + "]}"
+	}
+	needsPrincipal := "HTTPS ingress with client certificate validation enabled must specify at least one 'AuthenticatedPrincipal` source"
+	tests := []struct{ name, kind, spec, want string }{
+		{"target in its namespace", "TrafficTarget", "{destination: {namespace: shop}}", ""},
+		{"target elsewhere", "TrafficTarget", "{destination: {namespace: other}}", "The traffic target namespace (shop) must match spec.Destination.Namespace (other)"},
+
+		{"ingress", "IngressBackend", source("{kind: Service, name: nginx, namespace: ingress}, {kind: IPRange, name: 10.0.0.0/8}, {kind: IPRange, name: 'fd00::/8'}"), ""},
+		{"ingress twice", "IngressBackend", "{backends: [{name: x, port: {number: 1, protocol: http}}, {name: x, port: {number: 1, protocol: http}}]}",
+			"Duplicate backends detected with service name: x and port: 1"},
+		{"ingress of another object", "IngressBackend", "{backends: [{name: cart, port: {number: 80, protocol: http}}]}",
+			"duplicate backends detected\n[+] IngressBackend shop/new conflicts with shop/old:\nBackend cart specified in new and old conflicts\n"},
+		{"ingress, another port", "IngressBackend", "{backends: [{name: cart, port: {number: 81, protocol: http}}]}", ""},
+		{"ingress protocol", "IngressBackend", "{backends: [{name: x, port: {number: 1, protocol: grpc}}]}", "Expected 'port.protocol' to be 'http' or 'https', got: grpc"},
+		{"https, validated, no principal", "IngressBackend", https("", "{kind: IPRange, name: 10.0.0.0/8}"), needsPrincipal},
+		{"https, validated explicitly", "IngressBackend", https(", tls: {skipClientCertValidation: false}", ""), needsPrincipal},
+		{"https, validated, principal", "IngressBackend", https("", "{kind: AuthenticatedPrincipal, name: a.b.c}"), ""},
+		{"https, not validated", "IngressBackend", https(", tls: {skipClientCertValidation: true}", ""), ""},
+		{"service without name", "IngressBackend", source("{kind: Service, namespace: a}"), "'source.name' not specified for source kind Service"},
+		{"service without namespace", "IngressBackend", source("{kind: Service, name: a}"), "'source.namespace' not specified for source kind Service"},
+		{"principal without name", "IngressBackend", source("{kind: AuthenticatedPrincipal}"), "'source.name' not specified for source kind AuthenticatedPrincipal"},
+		{"no range", "IngressBackend", source("{kind: IPRange, name: 10.0.0.1}"), "Invalid 'source.name' value specified for IPRange. Expected CIDR notation 'a.b.c.d/x', got '10.0.0.1'"},
+		{"odd source", "IngressBackend", source("{kind: Pod, name: a}"), "Invalid 'source.kind' value specified. Must be one of: Service, AuthenticatedPrincipal, IPRange"},
+
+		{"egress", "Egress", "{matches: [{apiGroup: specs.smi-spec.io/v1alpha4, kind: HTTPRouteGroup, name: r}, {apiGroup: policy.openservicemesh.io/v1alpha1, kind: UpstreamTrafficSetting, name: u}]}", ""},
+		{"egress kind", "Egress", "{matches: [{apiGroup: specs.smi-spec.io/v1alpha4, kind: TCPRoute, name: r}]}", "Expected 'matches.kind' for match 'r' to be 'HTTPRouteGroup', got: TCPRoute"},
+		{"egress kind of ours", "Egress", "{matches: [{apiGroup: policy.openservicemesh.io/v1alpha1, kind: Retry, name: u}]}", "Expected 'matches.kind' for match 'u' to be 'UpstreamTrafficSetting', got: Retry"},
+		{"egress group", "Egress", "{matches: [{apiGroup: v1, kind: Service, name: s}]}", "Expected 'matches.apiGroup' to be one of [specs.smi-spec.io/v1alpha4 policy.openservicemesh.io/v1alpha1], got: v1"},
+		{"egress settings", "Egress", "{matches: [{apiGroup: policy.openservicemesh.io/v1alpha1, kind: UpstreamTrafficSetting, name: u}, {apiGroup: policy.openservicemesh.io/v1alpha1, kind: UpstreamTrafficSetting, name: v}]}",
+			"Cannot have more than 1 UpstreamTrafficSetting match"},
+
+		{"setting", "UpstreamTrafficSetting", "{host: desk.shop.svc.cluster.local, rateLimit: {local: {http: {responseStatusCode: 503}}}}", ""},
+		{"setting host", "UpstreamTrafficSetting", "{host: 'http://x'}", `spec.host: "http://x" is not a fully qualified domain name`},
+		{"setting short host", "UpstreamTrafficSetting", "{host: cart}", `spec.host: "cart" is not a fully qualified domain name; a service`},
+		{"setting twice", "UpstreamTrafficSetting", "{host: Cart.shop.svc.cluster.local}", "is already the host of UpstreamTrafficSetting shop/old"},
+		{"setting code", "UpstreamTrafficSetting", "{host: a.b, rateLimit: {local: {http: {responseStatusCode: 200}}}}", "spec.rateLimit.local.http.responseStatusCode: 200 is not an error status; use 400 to 599"},
+		{"setting global code", "UpstreamTrafficSetting", "{host: a.b, rateLimit: {global: {http: {responseStatusCode: 600}}}}", "spec.rateLimit.global.http.responseStatusCode: 600"},
+		{"setting route code", "UpstreamTrafficSetting", "{host: a.b, httpRoutes: [{path: /, rateLimit: {local: {responseStatusCode: 1}}}]}", "spec.httpRoutes[0].rateLimit.local.responseStatusCode: 1"},
+
+		{"unreadable", "Egress", "{ports: {}}", "Egress shop/new cannot be read"},
+		{"no rules for the kind", "Retry", "{}", ""},
+	}
+	for _, tt := range tests {
+		for _, op := range []admissionv1.Operation{admissionv1.Create, admissionv1.Update} {
+			t.Run(tt.name+" "+string(op), func(t *testing.T) {
+				got := review(t, op, tt.kind, "new", tt.spec)
+				require.Equal(t, tt.want == "", got.Allowed, "%v", got.Result)
+				if tt.want != "" {
+					require.Contains(t, got.Result.Message, tt.want)
+					require.EqualValues(t, http.StatusUnprocessableEntity, got.Result.Code)
+				}
+			})
+		}
+	}
+}
+
+func TestAnObjectDoesNotContradictItself(t *testing.T) {
+	require.True(t, review(t, admissionv1.Update, "IngressBackend", "old", "{backends: [{name: cart, port: {number: 80, protocol: http}}]}").Allowed)
+	require.True(t, review(t, admissionv1.Update, "UpstreamTrafficSetting", "old", "{host: cart.shop.svc.cluster.local}").Allowed)
+}
+
+func TestWhatIsOnItsWayOutIsAllowed(t *testing.T) {
+	require.True(t, review(t, admissionv1.Delete, "TrafficTarget", "new", "{destination: {namespace: other}}").Allowed)
+	raw := []byte(`{"metadata":{"namespace":"shop","name":"x","deletionTimestamp":"2026-01-01T00:00:00Z"},"spec":{"destination":{"namespace":"other"}}}`)
+	v := Validator{Policies: func() snapshot.Policies { return nil }}
+	require.True(t, v.Review(t.Context(), &admissionv1.AdmissionRequest{Operation: admissionv1.Update,
+		Kind: metav1.GroupVersionKind{Kind: "TrafficTarget"}, Object: runtime.RawExtension{Raw: raw}}).Allowed)
+}
+
+func TestWarnsAboutKindsWithoutEffect(t *testing.T) {
+	require.Empty(t, review(t, admissionv1.Create, "TrafficTarget", "new", "{destination: {namespace: shop}}").Warnings)
+	require.Equal(t, []string{"this version of the control plane does not act on Telemetry objects yet; the object has no effect"},
+		review(t, admissionv1.Create, "Telemetry", "new", "{}").Warnings)
+}
+
+func configuration() Configuration {
+	return Configuration{Name: "osm-validator-mesh-osm", MeshName: "osm", OSMNamespace: "osm-system", Version: "v1", TrafficTargets: true}
+}
+
+func TestConfiguration(t *testing.T) {
+	w := configuration().Build([]byte("ca")).Webhooks[0]
+	require.Equal(t, "osm-validator.k8s.io", w.Name)
+	require.Equal(t, "osm-system/osm-validator:9093/validate", fmt.Sprintf("%s/%s:%d%s",
+		w.ClientConfig.Service.Namespace, w.ClientConfig.Service.Name, *w.ClientConfig.Service.Port, *w.ClientConfig.Service.Path))
+	require.Equal(t, admissionregv1.Fail, *w.FailurePolicy)
+	require.Equal(t, admissionregv1.Exact, *w.MatchPolicy)
+	require.Equal(t, admissionregv1.SideEffectClassNoneOnDryRun, *w.SideEffects)
+	require.Equal(t, map[string]string{"openservicemesh.io/monitored-by": "osm"}, w.NamespaceSelector.MatchLabels)
+	require.Len(t, w.NamespaceSelector.MatchExpressions, 3)
+	require.Len(t, w.Rules, 2)
+	c := configuration()
+	c.TrafficTargets = false
+	require.Len(t, c.Build(nil).Webhooks[0].Rules, 1)
+}
+
+func TestEnsure(t *testing.T) {
+	kube := fake.NewSimpleClientset()
+	c := configuration()
+	ensure := func(ca string, create bool) bool {
+		wrote, err := c.Ensure(t.Context(), kube, []byte(ca), create)
+		require.NoError(t, err)
+		return wrote
+	}
+	require.False(t, ensure("ca", false), "what is gone stays gone")
+	require.True(t, ensure("ca", true))
+	require.False(t, ensure("ca", true), "nothing differs")
+	require.True(t, ensure("ca2", false))
+
+	client := kube.AdmissionregistrationV1().ValidatingWebhookConfigurations()
+	have, err := client.Get(t.Context(), c.Name, metav1.GetOptions{})
+	require.NoError(t, err)
+	require.Equal(t, []byte("ca2"), have.Webhooks[0].ClientConfig.CABundle)
+	have.Labels["theirs"] = "x"
+	have.Webhooks[0].Rules = nil
+	_, err = client.Update(t.Context(), have, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	require.True(t, ensure("ca2", false), "an edit is undone")
+	have, err = client.Get(t.Context(), c.Name, metav1.GetOptions{})
+	require.NoError(t, err)
+	require.Equal(t, "x", have.Labels["theirs"])
+	require.Len(t, have.Webhooks[0].Rules, 2)
+}
