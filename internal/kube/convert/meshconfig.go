@@ -40,6 +40,7 @@ func DefaultMeshConfig() *configv1alpha2.MeshConfig {
 func MeshOf(in *configv1alpha2.MeshConfig, td meshid.TrustDomain) snapshot.Mesh {
 	s := in.Spec.Sidecar
 	return snapshot.Mesh{
+		Namespace:   in.Namespace,
 		TrustDomain: td,
 		Permissive:  in.Spec.Traffic.EnablePermissiveTrafficPolicyMode,
 		Egress:      in.Spec.Traffic.EnableEgress,

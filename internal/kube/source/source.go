@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"openservicemesh.io/osm/internal/core/meshid"
+	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/core/snapshot"
 	"openservicemesh.io/osm/internal/kube/convert"
 	"openservicemesh.io/osm/internal/kube/state"
@@ -40,14 +42,16 @@ type Update struct {
 	Findings []snapshot.Finding
 }
 
-// Options configure a Source. All but Log and OnEvent are needed.
+// Options configure a Source. All but ConfigName, Log and OnEvent are needed.
 type Options struct {
 	Kube         kubernetes.Interface
 	Dynamic      dynamic.Interface
 	MeshName     string
 	OSMNamespace string
-	TrustDomain  meshid.TrustDomain
-	Log          *slog.Logger
+	// ConfigName is the name of the MeshConfig that counts; "" means names.MeshConfig.
+	ConfigName  string
+	TrustDomain meshid.TrustDomain
+	Log         *slog.Logger
 	// OnEvent is told every watch event ("add", "update" or "delete") with the object's namespace; for metrics.
 	OnEvent func(event, namespace string)
 }
@@ -68,9 +72,10 @@ func New(opts Options) *Source {
 	if opts.OnEvent == nil {
 		opts.OnEvent = func(string, string) {}
 	}
+	opts.ConfigName = cmp.Or(opts.ConfigName, names.MeshConfig)
 	s := &Source{opts: opts, dirty: make(chan struct{}, 1)}
 	s.state = state.New(state.Options{
-		MeshName: opts.MeshName, OSMNamespace: opts.OSMNamespace, TrustDomain: opts.TrustDomain,
+		MeshName: opts.MeshName, OSMNamespace: opts.OSMNamespace, ConfigName: opts.ConfigName, TrustDomain: opts.TrustDomain,
 	}, s.wake)
 	return s
 }
@@ -91,13 +96,13 @@ func (s *Source) Waiting() string {
 		return "waiting for the first list of " + strings.Join(missing, ", ")
 	}
 	if !s.state.HasMeshConfig() {
-		return "waiting for MeshConfig " + s.opts.OSMNamespace + "/osm-mesh-config, which osm-bootstrap creates"
+		return "waiting for MeshConfig " + s.opts.OSMNamespace + "/" + s.opts.ConfigName + ", which osm-bootstrap creates"
 	}
 	return ""
 }
 
-// MonitoredNamespaces returns how many namespaces belong to the mesh.
-func (s *Source) MonitoredNamespaces() int { return s.state.MonitoredNamespaces() }
+// MonitoredNamespaces lists the namespaces that belong to the mesh, sorted.
+func (s *Source) MonitoredNamespaces() []string { return s.state.MonitoredNamespaces() }
 
 // Run watches until ctx ends and calls deliver for every snapshot, always from one goroutine. It never gives up:
 // absent CRDs, missing rights and an absent API server are logged and tried again.
@@ -156,7 +161,7 @@ func (s *Source) reportWaiting(ctx context.Context) {
 		case <-time.After(delay):
 		}
 		if what := s.Waiting(); what != "" && !s.Ready() {
-			s.opts.Log.Warn("not ready: "+what, "monitored_namespaces", s.MonitoredNamespaces())
+			s.opts.Log.Warn("not ready: "+what, "monitored_namespaces", len(s.MonitoredNamespaces()))
 		}
 	}
 }

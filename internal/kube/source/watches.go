@@ -67,7 +67,7 @@ func (s *Source) watches() []watched {
 			lw: listWatch(s.opts.Kube, s.opts.Kube.DiscoveryV1().EndpointSlices(""), everything)},
 	}
 	byName := func(o *metav1.ListOptions) {
-		o.FieldSelector = fields.OneTermEqualSelector("metadata.name", names.MeshConfig).String()
+		o.FieldSelector = fields.OneTermEqualSelector("metadata.name", s.opts.ConfigName).String()
 	}
 	out = append(out, s.custom(configv1alpha2.MeshConfigs, s.opts.OSMNamespace, s.state.MeshConfig(), byName))
 	for _, k := range policy.Kinds() {

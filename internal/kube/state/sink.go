@@ -144,7 +144,7 @@ func (s *State) Pods() *Sink {
 func (s *State) MeshConfig() *Sink {
 	return sinkOf("meshconfigs", s.meshConfig, func(o runtime.Object) (configRow, bool) {
 		k, err := keyOf(o)
-		if err != nil || k != (Key{s.opts.OSMNamespace, names.MeshConfig}) {
+		if err != nil || k != (Key{s.opts.OSMNamespace, s.opts.ConfigName}) {
 			return configRow{}, false
 		}
 		typed, finding := decode(o, configv1alpha2.KindMeshConfig, func() snapshot.Object { return &configv1alpha2.MeshConfig{} })

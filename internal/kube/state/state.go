@@ -1,10 +1,12 @@
 package state
 
 import (
+	"cmp"
 	"sync"
 
 	configv1alpha2 "openservicemesh.io/osm/api/config/v1alpha2"
 	"openservicemesh.io/osm/internal/core/meshid"
+	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/core/policy"
 	"openservicemesh.io/osm/internal/core/snapshot"
 	"openservicemesh.io/osm/internal/kube/convert"
@@ -14,7 +16,9 @@ import (
 type Options struct {
 	MeshName     string
 	OSMNamespace string
-	TrustDomain  meshid.TrustDomain
+	// ConfigName is the name of the MeshConfig that counts; "" means names.MeshConfig.
+	ConfigName  string
+	TrustDomain meshid.TrustDomain
 }
 
 // namespaceRow is all that is kept of a monitored namespace.
@@ -79,6 +83,7 @@ type build struct {
 // New returns an empty State. wake is called, with the State locked, whenever something changes that a snapshot shows
 // and when the first complete list of a resource arrives; it must not block.
 func New(opts Options, wake func()) *State {
+	opts.ConfigName = cmp.Or(opts.ConfigName, names.MeshConfig)
 	s := &State{
 		opts: opts, wake: wake,
 		policies:  map[string]*table[policyRow]{},

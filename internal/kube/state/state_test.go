@@ -306,7 +306,7 @@ func TestUnsynced(t *testing.T) {
 	require.NotContains(t, f.Unsynced(), "pods")
 	require.Equal(t, woken+1, f.woken, "an empty first list wakes the builder too")
 	require.True(t, f.HasMeshConfig())
-	require.Equal(t, 1, f.MonitoredNamespaces())
+	require.Equal(t, []string{"shop"}, f.MonitoredNamespaces())
 }
 
 func TestSinkRefusesOtherTypes(t *testing.T) {

@@ -35,9 +35,14 @@ func (s *State) HasMeshConfig() bool {
 	return s.last.config != nil || len(s.meshConfig.rows) > 0
 }
 
-// MonitoredNamespaces returns how many namespaces belong to the mesh.
-func (s *State) MonitoredNamespaces() int {
+// MonitoredNamespaces lists the namespaces that belong to the mesh, sorted.
+func (s *State) MonitoredNamespaces() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.namespaces.rows)
+	out := make([]string, 0, len(s.namespaces.rows))
+	for k := range s.namespaces.rows {
+		out = append(out, k.Name)
+	}
+	slices.Sort(out)
+	return out
 }

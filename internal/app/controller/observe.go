@@ -1,0 +1,125 @@
+package controller
+
+import (
+	"sync"
+	"time"
+
+	"openservicemesh.io/osm/internal/core/envoy"
+	"openservicemesh.io/osm/internal/core/meshid"
+	"openservicemesh.io/osm/internal/core/snapshot"
+	"openservicemesh.io/osm/internal/obs"
+	"openservicemesh.io/osm/internal/obs/errcode"
+	"openservicemesh.io/osm/internal/pipeline"
+	"openservicemesh.io/osm/internal/xds"
+)
+
+// observer turns what happens on streams into metrics. It is an xds.Observer.
+type observer struct {
+	metrics *obs.Metrics
+	view    func() *pipeline.View
+
+	mu sync.Mutex
+	// proxies are the pods that have, or had, a stream.
+	proxies map[meshid.Pod]*proxySeen
+}
+
+type proxySeen struct {
+	uuid    string
+	streams int
+}
+
+// Connected counts a stream, and as a reconnect if the pod had one before.
+func (o *observer) Connected(p xds.Peer) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.proxies == nil {
+		o.proxies = map[meshid.Pod]*proxySeen{}
+	}
+	seen := o.proxies[p.Pod]
+	if seen == nil {
+		seen = &proxySeen{uuid: o.lookup(p.Pod)}
+		o.proxies[p.Pod] = seen
+	} else {
+		o.metrics.ProxyReconnected()
+	}
+	seen.streams++
+	o.metrics.ProxyConnected()
+}
+
+// lookup returns the value of the pod's osm-proxy-uuid label; a pod that no snapshot has yet is known by its UID.
+func (o *observer) lookup(pod meshid.Pod) string {
+	if v := o.view(); v != nil {
+		if p := v.Snapshot().Pod(pod); p != nil && p.ProxyUUID != "" {
+			return p.ProxyUUID
+		}
+	}
+	return pod.UID
+}
+
+// Disconnected counts the end of a stream.
+func (o *observer) Disconnected(p xds.Peer) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if seen := o.proxies[p.Pod]; seen != nil {
+		seen.streams--
+		o.metrics.ProxyDisconnected(seen.uuid)
+	}
+}
+
+// forget drops pods that are gone and have no stream.
+func (o *observer) forget(s *snapshot.Snapshot) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for pod, seen := range o.proxies {
+		if seen.streams == 0 && s.Pod(pod) == nil {
+			delete(o.proxies, pod)
+		}
+	}
+}
+
+func (o *observer) uuid(pod meshid.Pod) string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if seen := o.proxies[pod]; seen != nil {
+		return seen.uuid
+	}
+	return pod.UID
+}
+
+// Request counts a request, and the time a proxy took to take or refuse a response.
+func (o *observer) Request(p xds.Peer, t envoy.TypeURL, outcome *xds.Outcome) {
+	o.metrics.ProxyRequest(o.uuid(p.Pod), p.Identity.String(), string(t))
+	if outcome != nil {
+		o.metrics.ConfigUpdated(string(t), outcome.Took, outcome.Refused == "")
+	}
+}
+
+// Sent counts a response.
+func (o *observer) Sent(p xds.Peer, t envoy.TypeURL, _ int, err error) {
+	o.metrics.ProxyResponse(o.uuid(p.Pod), p.Identity.String(), string(t), err)
+}
+
+// Refused counts a stream that was not let in.
+func (o *observer) Refused(code string) {
+	if code == xds.CodeTooMany {
+		o.metrics.ProxyRejected()
+		return
+	}
+	o.metrics.ErrorCode(errcode.Code(code))
+}
+
+// reviews counts admission reviews. It is a server.Observer.
+type reviews struct{ metrics *obs.Metrics }
+
+// AdmissionResponse counts an answer; the kind is the request's word, so only those that the webhook judges make series.
+func (r reviews) AdmissionResponse(kind string, allowed bool, _ time.Duration) {
+	switch kind {
+	case "TrafficTarget", "Egress", "IngressBackend", "UpstreamTrafficSetting":
+	default:
+		kind = "other"
+	}
+	r.metrics.Admission(kind, allowed)
+}
+
+// Failure counts a request that got no answer.
+func (r reviews) Failure(code errcode.Code) { r.metrics.ErrorCode(code) }

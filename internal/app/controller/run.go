@@ -1,0 +1,298 @@
+package controller
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"openservicemesh.io/osm/internal/certs"
+	"openservicemesh.io/osm/internal/core/meshid"
+	"openservicemesh.io/osm/internal/core/names"
+	"openservicemesh.io/osm/internal/core/pki"
+	"openservicemesh.io/osm/internal/kube/source"
+	"openservicemesh.io/osm/internal/kube/status"
+	"openservicemesh.io/osm/internal/kube/tokens"
+	"openservicemesh.io/osm/internal/obs"
+	"openservicemesh.io/osm/internal/obs/errcode"
+	"openservicemesh.io/osm/internal/pipeline"
+	"openservicemesh.io/osm/internal/webhook/server"
+	"openservicemesh.io/osm/internal/webhook/validate"
+	"openservicemesh.io/osm/internal/xds"
+)
+
+const (
+	// lameDuck is how long streams and reviews are still taken after the end was announced: the time for kube-proxies
+	// to stop sending new connections here.
+	lameDuck = 2 * time.Second
+	// drainPatience is how long streams have to end after that.
+	drainPatience = 3 * time.Second
+	// startPatience bounds the first talks with the API server, whose Service may not be routed to yet.
+	startPatience, startPause = time.Minute, 500 * time.Millisecond
+	// gcPercent trades a little CPU for a small heap: between changes the controller has nothing to do.
+	gcPercent = 50
+)
+
+// addresses are where the program listens; tests choose others.
+type addresses struct{ ads, http, debug, webhook string }
+
+func standardAddresses() addresses {
+	at := func(port int) string { return ":" + strconv.Itoa(port) }
+	return addresses{ads: at(names.PortADS), http: at(names.PortControllerHTTP), debug: at(names.PortControllerDebug), webhook: at(names.PortValidator)}
+}
+
+// Run works until ctx ends. Options have been checked.
+func Run(ctx context.Context, o Options, logging *obs.Logging, metrics *obs.Metrics) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	kube, dyn, err := connect()
+	if err != nil {
+		return err
+	}
+	p := newProgram(o, kube, dyn, logging, metrics, standardAddresses())
+	err = p.run(ctx)
+	if err != nil {
+		reason := obs.ReasonInitializationError
+		if permanent(err) != nil {
+			reason = obs.ReasonInvalidCertificateManager
+		}
+		obs.NewPodEvents(kube, o.OSMNamespace, obs.EnvControllerPodName, names.Controller, p.log).Warn(ctx, reason, err)
+	}
+	return err
+}
+
+// connect uses the pod's own account, or, outside a pod, the file that KUBECONFIG names.
+func connect() (kubernetes.Interface, dynamic.Interface, error) {
+	rc, err := clientcmd.BuildConfigFromFlags("", os.Getenv(clientcmd.RecommendedConfigPathEnvVar))
+	if err != nil {
+		return nil, nil, fmt.Errorf("reach the cluster: %w", err)
+	}
+	// Token reviews come in bursts when proxies reconnect; the default of 5 requests a second would hold them up.
+	rc.QPS, rc.Burst = 200, 400
+	rc.UserAgent = names.Controller
+	dyn, err := dynamic.NewForConfig(rc)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reach the cluster: %w", err)
+	}
+	core := rest.CopyConfig(rc)
+	core.ContentType = runtime.ContentTypeProtobuf
+	core.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
+	kube, err := kubernetes.NewForConfig(core)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reach the cluster: %w", err)
+	}
+	return kube, dyn, nil
+}
+
+// program is the running controller.
+type program struct {
+	o       Options
+	at      addresses
+	kube    kubernetes.Interface
+	dyn     dynamic.Interface
+	logging *obs.Logging
+	log     *slog.Logger
+	metrics *obs.Metrics
+	// lameDuck is shorter in tests.
+	lameDuck time.Duration
+
+	authority *certs.Authority
+	issuer    *certs.Issuer
+	source    *source.Source
+	pipeline  *pipeline.Pipeline
+	hub       *xds.Hub
+	ads       *grpc.Server
+	status    *status.Writer
+	debug     *debugServer
+	observer  *observer
+
+	// behind is whether the last snapshot could not be turned into a view.
+	behind bool
+	// views keeps what Apply returns and what the hub gets in one order.
+	views sync.Mutex
+	// view is the newest.
+	view     atomic.Pointer[pipeline.View]
+	settings settings
+	findings findingLog
+
+	started, announced, leaving atomic.Bool
+}
+
+func newProgram(o Options, kube kubernetes.Interface, dyn dynamic.Interface, l *obs.Logging, m *obs.Metrics, at addresses) *program {
+	p := &program{
+		o: o, at: at, kube: kube, dyn: dyn, logging: l, metrics: m, log: l.Logger("osm-controller/main"), lameDuck: lameDuck,
+	}
+	p.observer = &observer{metrics: m, view: p.view.Load}
+	p.debug = newDebugServer(at.debug, p, l.Logger("debugger"))
+	p.settings = settings{p: p, level: o.Verbosity}
+	p.findings = findingLog{log: l.Logger("policy"), metrics: m}
+	p.status = status.New(status.Options{
+		Kube: kube, Dynamic: dyn, MeshName: o.MeshName, Namespace: o.OSMNamespace, Replica: replica(), Log: l.Logger("status"),
+	})
+	p.source = source.New(source.Options{
+		Kube: kube, Dynamic: dyn, MeshName: o.MeshName, OSMNamespace: o.OSMNamespace, ConfigName: o.OSMConfigName,
+		TrustDomain: meshid.TrustDomain(o.Provider.TrustDomain), Log: l.Logger("k8s"), OnEvent: m.K8sEvent,
+	})
+	return p
+}
+
+// replica is this process's name among replicas.
+func replica() string {
+	if name := os.Getenv(obs.EnvControllerPodName); name != "" {
+		return name
+	}
+	host, _ := os.Hostname()
+	return fmt.Sprintf("%s-%d", host, os.Getpid())
+}
+
+// run is the whole program, stage by stage, until ctx ends or a stage fails.
+func (p *program) run(ctx context.Context) error {
+	// serving outlives ctx by the time proxies and API servers need to turn to another replica.
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopServing()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return obs.Serve(serving, p.at.http, p.routes(), nil, p.log) })
+	g.Go(func() error { p.debug.run(serving); return nil })
+	g.Go(func() error {
+		webhookCert, adsCert, err := p.certificates(ctx)
+		if err != nil {
+			return err
+		}
+		p.pipeline = pipeline.New(p.authority.TrustBundle())
+		p.hub = xds.NewHub(p.issuer, xds.Options{
+			MaxConnections: p.settings.maxConnections, Observer: p.observer, Log: p.logging.Logger("envoy/ads"),
+		})
+		if err := p.serveADS(g, serving, adsCert); err != nil {
+			return err
+		}
+		p.started.Store(true)
+		g.Go(func() error { return p.authority.Run(ctx) })
+		g.Go(func() error { p.followRoots(ctx); return nil })
+		g.Go(func() error { p.source.Run(ctx, p.deliver); return nil })
+		g.Go(func() error { p.status.Run(ctx); return nil })
+		g.Go(func() error { return p.serveWebhook(serving, webhookCert) })
+		g.Go(func() error { p.announce(ctx); return nil })
+		return nil
+	})
+	g.Go(func() error {
+		<-ctx.Done()
+		p.leave(stopServing)
+		return nil
+	})
+	return g.Wait()
+}
+
+// certificates opens the mesh's root and issues the program's own server certificates.
+func (p *program) certificates(ctx context.Context) (webhook, ads *certs.ServerCert, err error) {
+	err = p.patiently(ctx, func() (err error) {
+		p.authority, err = certs.Open(ctx, certs.Config{
+			Client: p.kube, Namespace: p.o.OSMNamespace, SecretName: p.o.Provider.CABundleSecretName, MeshName: p.o.MeshName,
+			Log: p.logging.Logger("certs"), Metrics: p.metrics,
+		})
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	td := meshid.TrustDomain(p.o.Provider.TrustDomain)
+	p.issuer = certs.NewIssuer(p.authority, td)
+	if webhook, err = p.authority.ServerCert(pki.WebhookName(names.Validator, p.o.OSMNamespace)); err != nil {
+		return nil, nil, err
+	}
+	ads, err = p.authority.ServerCert(pki.ADSName(td))
+	return webhook, ads, err
+}
+
+// patiently tries again for a while: a control plane often starts together with the cluster's network.
+func (p *program) patiently(ctx context.Context, try func() error) error {
+	var last error
+	err := wait.PollUntilContextTimeout(ctx, startPause, startPatience, true, func(context.Context) (bool, error) {
+		if last = try(); last != nil {
+			p.log.Warn("not started yet, trying again", "error", last)
+		}
+		return last == nil, permanent(last)
+	})
+	if last != nil {
+		return last
+	}
+	return err
+}
+
+// permanent returns an error that names a root certificate which is there and cannot be used, and nil for any other: such
+// a root does not become usable by waiting.
+func permanent(err error) error {
+	switch errcode.Of(err) {
+	case errcode.FetchingCertSecret, errcode.CreatingCertSecret, "":
+		return nil
+	}
+	return err
+}
+
+// serveADS answers proxies. Until the first view they wait in the hub.
+func (p *program) serveADS(g *errgroup.Group, serving context.Context, cert *certs.ServerCert) error {
+	auth := tokens.New(p.kube.AuthenticationV1().TokenReviews(), names.TokenAudience(p.o.MeshName, p.o.OSMNamespace))
+	srv, err := xds.NewServer(p.hub, auth, &tls.Config{GetCertificate: cert.GetCertificate, MinVersion: tls.VersionTLS12})
+	if err != nil {
+		return errcode.Errorf(errcode.StartingADSServer, "make the ADS server: %w", err)
+	}
+	ln, err := (&net.ListenConfig{}).Listen(serving, "tcp", p.at.ads)
+	if err != nil {
+		return errcode.Errorf(errcode.StartingADSServer, "listen for proxies on %s: %w", p.at.ads, err)
+	}
+	p.ads = srv
+	g.Go(func() error { p.hub.Run(serving); return nil })
+	g.Go(func() error { return srv.Serve(ln) })
+	return nil
+}
+
+// leave ends the program so that nobody notices: first this replica says that it is not ready, so that no new
+// connections come; then it asks proxies to go (GOAWAY) and ends their streams, and they turn to another replica.
+func (p *program) leave(stopServing context.CancelFunc) {
+	p.leaving.Store(true)
+	p.log.Info("stopping")
+	if !p.started.Load() {
+		stopServing()
+		return
+	}
+	time.Sleep(p.lameDuck)
+	gone := make(chan struct{})
+	go func() { p.ads.GracefulStop(); close(gone) }()
+	stopServing()
+	select {
+	case <-gone:
+	case <-time.After(drainPatience):
+		p.ads.Stop()
+		<-gone
+	}
+}
+
+// serveWebhook serves one exact path; all else is 404.
+func (p *program) serveWebhook(ctx context.Context, cert *certs.ServerCert) error {
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", p.at.webhook)
+	if err != nil {
+		return errcode.Errorf(errcode.StartingValidationWebhook, "listen on %s: %w", p.at.webhook, err)
+	}
+	log := p.logging.Logger("validator")
+	v := validate.Validator{Policies: p.policies}
+	mux := http.NewServeMux()
+	mux.Handle(names.ValidatorWebhookPath, p.metrics.Instrument(names.ValidatorWebhookPath, server.Review(log, reviews{p.metrics}, v.Review)))
+	return server.Serve(ctx, ln, cert.GetCertificate, log, mux)
+}
