@@ -62,9 +62,48 @@ func Create(name string) error {
 			}
 			inheritCPUSet(d)
 		}
+		if err := enableControllers(root, dir); err != nil {
+			return err
+		}
 		_ = os.WriteFile(filepath.Join(dir, control, "cgroup.procs"), []byte("0"), 0) // 0: the writer itself
 	}
 	return nil
+}
+
+// kubeletControllers are those that a kubelet insists on having in its root
+// group on cgroup v2, as far as the kernel has them.
+var kubeletControllers = []string{"cpu", "cpuset", "hugetlb", "memory", "pids"}
+
+// enableControllers hands the controllers of a v2 hierarchy down to the group
+// dir. In the root this adds to what other groups may use and is not taken back:
+// somebody else may have come to rely on it.
+func enableControllers(root, dir string) error {
+	for _, c := range missing(root, dir) {
+		file := filepath.Join(root, "cgroup.subtree_control")
+		if err := os.WriteFile(file, []byte("+"+c), 0); err != nil {
+			return fmt.Errorf("hand control group controller %q down to %s: %w; enable it with `echo +%s > %s` in the machine's root group",
+				c, dir, err, c, file)
+		}
+	}
+	return nil
+}
+
+// missing lists the controllers that root has, dir has not, and a kubelet needs.
+func missing(root, dir string) (out []string) {
+	read := func(d string) []string {
+		b, err := os.ReadFile(filepath.Join(d, "cgroup.controllers"))
+		if err != nil {
+			return nil // cgroup v1
+		}
+		return strings.Fields(string(b))
+	}
+	has := read(dir)
+	for _, c := range read(root) {
+		if slices.Contains(kubeletControllers, c) && !slices.Contains(has, c) {
+			out = append(out, c)
+		}
+	}
+	return out
 }
 
 // inheritCPUSet fills the two files of a v1 cpuset group that are born empty
@@ -75,7 +114,7 @@ func inheritCPUSet(dir string) {
 		if err != nil || strings.TrimSpace(string(b)) != "" {
 			continue
 		}
-		if b, err = os.ReadFile(filepath.Join(filepath.Dir(dir), f)); err == nil {
+		if b, err = os.ReadFile(filepath.Join(filepath.Dir(dir), f)); err == nil && strings.TrimSpace(string(b)) != "" {
 			_ = os.WriteFile(filepath.Join(dir, f), b, 0)
 		}
 	}

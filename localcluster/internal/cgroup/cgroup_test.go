@@ -83,3 +83,34 @@ func TestInheritCPUSet(t *testing.T) {
 		}
 	}
 }
+
+func TestMissingControllers(t *testing.T) {
+	for name, c := range map[string]struct {
+		root, dir string
+		want      []string
+	}{
+		"cgroup v1 has no such file": {},
+		"as systemd leaves it":       {"cpuset cpu io memory hugetlb pids rdma misc\n", "cpu io memory pids\n", []string{"cpuset", "hugetlb"}},
+		"all there":                  {"cpuset cpu io memory pids\n", "cpuset cpu io memory pids\n", nil},
+		"the kernel lacks some":      {"cpu memory\n", "\n", []string{"cpu", "memory"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			dir := filepath.Join(root, "g")
+			if err := os.Mkdir(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			for d, text := range map[string]string{root: c.root, dir: c.dir} {
+				if text == "" {
+					continue
+				}
+				if err := os.WriteFile(filepath.Join(d, "cgroup.controllers"), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := missing(root, dir); !reflect.DeepEqual(got, c.want) {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}

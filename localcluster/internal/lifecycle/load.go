@@ -35,6 +35,9 @@ func Load(ctx context.Context, l cluster.Layout, tars []string, say Reporter) er
 		if err != nil {
 			return fmt.Errorf("load %s: %w", t, err)
 		}
+		if len(names) == 0 {
+			say("loaded %s", t)
+		}
 		for _, n := range names {
 			say("loaded %s", n)
 			if strings.HasSuffix(n, ":latest") {
@@ -51,8 +54,11 @@ func ctrImport(ctx context.Context, l cluster.Layout, tools preflight.Tools, pat
 	if err != nil {
 		return nil, err
 	}
-	out, err := exec.CommandContext(ctx, tools.Ctr, "--address", l.ContainerdSocket(), "--namespace", "k8s.io",
-		"images", "import", "--snapshotter", s.Snapshotter, path).CombinedOutput()
+	args := []string{"--address", l.ContainerdSocket(), "--namespace", "k8s.io", "images", "import", "--snapshotter", s.Snapshotter}
+	if wantsLocal(ctx, tools.Ctr) {
+		args = append(args, "--local")
+	}
+	out, err := exec.CommandContext(ctx, tools.Ctr, append(args, path)...).CombinedOutput()
 	if err != nil {
 		return nil, errors.New(strings.TrimSpace(string(out)))
 	}
@@ -63,4 +69,12 @@ func ctrImport(ctx context.Context, l cluster.Layout, tools preflight.Tools, pat
 		}
 	}
 	return names, nil
+}
+
+// wantsLocal reports whether this ctr must be told to unpack by itself: since
+// containerd 2 it leaves that to a service which takes no snapshotter. Before 1.7 it
+// does not know the flag.
+func wantsLocal(ctx context.Context, ctr string) bool {
+	help, err := exec.CommandContext(ctx, ctr, "images", "import", "--help").Output()
+	return err == nil && strings.Contains(string(help), "--local")
 }

@@ -53,16 +53,18 @@ func Status(ctx context.Context, l cluster.Layout, say Reporter) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	for name, err := range map[string]error{
-		"node " + l.Node(): nodeReady(ctx, api, l.Node(), r.Started),
-		"CoreDNS":          dnsReady(ctx, api, r),
+	for _, part := range []struct {
+		name string
+		err  error
+	}{
+		{"node " + l.Node(), nodeReady(ctx, api, l.Node(), r.Started)},
+		{"CoreDNS", dnsReady(ctx, api, r)},
 	} {
-		if err != nil {
-			errs = append(errs, err)
-			say("  %-24s not ready", name)
-			continue
+		state := "Ready"
+		if part.err != nil {
+			errs, state = append(errs, part.err), "not ready"
 		}
-		say("  %-24s Ready", name)
+		say("  %-24s %s", part.name, state)
 	}
 	return errors.Join(errs...)
 }
