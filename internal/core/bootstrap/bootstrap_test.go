@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
 
 	"openservicemesh.io/osm/internal/core/bootstrap"
 	"openservicemesh.io/osm/internal/core/names"
@@ -35,7 +36,15 @@ func render(t *testing.T, c bootstrap.Config) string {
 	t.Helper()
 	b, err := bootstrap.Build(c)
 	require.NoError(t, err)
-	y, err := bootstrap.YAML(b)
+	text, err := bootstrap.Text(b)
+	require.NoError(t, err)
+	return text
+}
+
+// renderYAML is the same as block YAML with sorted keys, which is easier to look into.
+func renderYAML(t *testing.T, c bootstrap.Config) string {
+	t.Helper()
+	y, err := yaml.JSONToYAML([]byte(render(t, c)))
 	require.NoError(t, err)
 	return string(y)
 }
@@ -72,7 +81,7 @@ func TestEmptyFieldsAreNamed(t *testing.T) {
 // Everything a sidecar serves on its own is matched exactly, after normalisation; a prefix match in front of an admin
 // or application port has been a hole before.
 func TestNoPrefixMatchAndEveryManagerHardened(t *testing.T) {
-	y := render(t, config("root", allProbes...))
+	y := renderYAML(t, config("root", allProbes...))
 	require.NotRegexp(t, `(?m)^\s+(- )?prefix: `, y)
 	require.NotContains(t, y, "safe_regex")
 	require.NotContains(t, y, "path_separated_prefix")
@@ -87,7 +96,7 @@ func TestNoPrefixMatchAndEveryManagerHardened(t *testing.T) {
 }
 
 func TestAdminOnLoopbackOnlyAndNoSecretInside(t *testing.T) {
-	y := render(t, config("root"))
+	y := renderYAML(t, config("root"))
 	require.Contains(t, y, "admin:\n  address:\n    socket_address:\n      address: 127.0.0.1\n      port_value: 15000\n")
 	require.NotContains(t, y, "private_key")
 	require.Contains(t, y, "Bearer %FILE_CONTENT(/etc/envoy/token:/etc/envoy)%")
@@ -95,9 +104,9 @@ func TestAdminOnLoopbackOnlyAndNoSecretInside(t *testing.T) {
 
 func TestDualStack(t *testing.T) {
 	c := config("root", allProbes...)
-	require.NotContains(t, render(t, c), "ipv4_compat")
+	require.NotContains(t, renderYAML(t, c), "ipv4_compat")
 	c.DualStack = true
-	y := render(t, c)
+	y := renderYAML(t, c)
 	require.Equal(t, 5, strings.Count(y, "ipv4_compat: true"))
 	require.NotContains(t, y, "0.0.0.0")
 }

@@ -1,6 +1,7 @@
 package bootstrap
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,7 +15,6 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
-	"sigs.k8s.io/yaml"
 
 	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/core/probe"
@@ -62,8 +62,9 @@ func Build(c Config) (*bootstrapv3.Bootstrap, error) {
 	listeners := []*listenerv3.Listener{e.readyListener(c.DualStack)}
 	pl, pc := e.probes(c)
 	b := &bootstrapv3.Bootstrap{
-		Node:  &corev3.Node{Id: c.NodeID, Cluster: c.NodeCluster},
-		Admin: &bootstrapv3.Admin{Address: address(adminAddress, names.PortEnvoyAdmin, false)},
+		Node:           &corev3.Node{Id: c.NodeID, Cluster: c.NodeCluster},
+		Admin:          &bootstrapv3.Admin{Address: address(adminAddress, names.PortEnvoyAdmin, false)},
+		LayeredRuntime: Runtime(),
 		DynamicResources: &bootstrapv3.Bootstrap_DynamicResources{
 			AdsConfig: adsConfig(),
 			CdsConfig: overADS(),
@@ -83,22 +84,20 @@ func Build(c Config) (*bootstrapv3.Bootstrap, error) {
 	return b, nil
 }
 
-// YAML returns the bootstrap as YAML with sorted keys: the same bootstrap gives the same bytes.
-func YAML(b *bootstrapv3.Bootstrap) ([]byte, error) {
-	// protojson varies its white space on purpose; going through a plain value removes that.
+// Text returns what Envoy reads as bootstrap.yaml, in the part of YAML that is also JSON, indented for readers. The same
+// bootstrap gives the same bytes.
+func Text(b *bootstrapv3.Bootstrap) (string, error) {
 	js, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(b)
 	if err != nil {
-		return nil, fmt.Errorf("sidecar bootstrap: encode: %w", err)
+		return "", fmt.Errorf("sidecar bootstrap: encode: %w", err)
 	}
-	var v any
-	if err := json.Unmarshal(js, &v); err != nil {
-		return nil, fmt.Errorf("sidecar bootstrap: encode: %w", err)
+	// protojson varies its white space on purpose; indenting anew settles it. (Block YAML would read better still, but
+	// making it takes longer than all the rest of an injection.)
+	var out bytes.Buffer
+	if err := json.Indent(&out, js, "", " "); err != nil {
+		return "", fmt.Errorf("sidecar bootstrap: encode: %w", err)
 	}
-	out, err := yaml.Marshal(v)
-	if err != nil {
-		return nil, fmt.Errorf("sidecar bootstrap: encode: %w", err)
-	}
-	return out, nil
+	return out.String(), nil
 }
 
 func (c Config) check() error {

@@ -110,8 +110,8 @@ func TestEnvoyWaitsForItsConfiguration(t *testing.T) {
 	dir := kubeletVolume(t, "token-one")
 	y := render(t, c)
 	y = strings.ReplaceAll(y, names.BootstrapDir, dir)
-	y = strings.ReplaceAll(y, "port_value: 15905", "port_value: "+strconv.Itoa(int(ready)))
-	y = strings.ReplaceAll(y, "port_value: 15000", "port_value: "+strconv.Itoa(int(admin)))
+	y = strings.ReplaceAll(y, "\"port_value\": 15905", "\"port_value\": "+strconv.Itoa(int(ready)))
+	y = strings.ReplaceAll(y, "\"port_value\": 15000", "\"port_value\": "+strconv.Itoa(int(admin)))
 	runEnvoy(t, bin, y, c)
 
 	readyURL := fmt.Sprintf("http://127.0.0.1:%d%s", ready, names.PathSidecarReady)

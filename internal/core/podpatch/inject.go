@@ -183,11 +183,11 @@ func (in *injection) configure() error {
 	if err != nil {
 		return err
 	}
-	text, err := bootstrap.YAML(b)
+	text, err := bootstrap.Text(b)
 	if err != nil {
 		return err
 	}
-	set(&in.pod.Annotations, names.AnnotationEnvoyBootstrap, string(text))
+	set(&in.pod.Annotations, names.AnnotationEnvoyBootstrap, text)
 	return nil
 }
 

@@ -123,7 +123,7 @@ func Rewrite(containers []*corev1.Container) Result {
 
 // Restore puts the author's probes back into a container, the inverse of Rewrite.
 func Restore(c *corev1.Container, orig Probes) {
-	c.LivenessProbe, c.ReadinessProbe, c.StartupProbe = orig.Liveness, orig.Readiness, orig.Startup
+	c.LivenessProbe, c.ReadinessProbe, c.StartupProbe = orig.Liveness.DeepCopy(), orig.Readiness.DeepCopy(), orig.Startup.DeepCopy()
 }
 
 // IsRewritten reports whether a probe already points at the sidecar or the health-check helper.

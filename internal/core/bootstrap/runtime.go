@@ -1,0 +1,21 @@
+package bootstrap
+
+import (
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	"google.golang.org/protobuf/types/known/structpb"
+)
+
+// maxRegexProgram is how large a compiled expression may be. Envoy's own limit is 100, which an expression such as
+// `/[a-z0-9-]{1,64}` exceeds, and then it refuses the whole resource. The mesh bounds expressions itself, where their
+// author sees it (routegroup.MaxRegexCost), so this only has to be larger than that.
+const maxRegexProgram = 1 << 20
+
+// Runtime is the part of Envoy's runtime that generated configuration relies on.
+func Runtime() *bootstrapv3.LayeredRuntime {
+	return &bootstrapv3.LayeredRuntime{Layers: []*bootstrapv3.RuntimeLayer{{
+		Name: "mesh",
+		LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{StaticLayer: &structpb.Struct{Fields: map[string]*structpb.Value{
+			"re2.max_program_size.error_level": structpb.NewNumberValue(maxRegexProgram),
+		}}},
+	}}}
+}
