@@ -48,7 +48,7 @@ func connectFromEnvironment() (*Cluster, error) {
 	settings := helmSettings()
 	config, err := settings.RESTClientGetter().ToRESTConfig()
 	if err != nil {
-		return nil, fmt.Errorf("Error fetching kubeconfig: %w", err) //nolint:staticcheck // the documented message
+		return nil, fmt.Errorf("Error fetching kubeconfig: %w", err)
 	}
 	kube, err := kubernetes.NewForConfig(config)
 	if err != nil {
@@ -70,7 +70,7 @@ func connectFromEnvironment() (*Cluster, error) {
 
 // noAccess is the documented message for a cluster that cannot be used.
 func noAccess(err error) error {
-	return fmt.Errorf("Could not access Kubernetes cluster, check kubeconfig: %w", err) //nolint:staticcheck // documented
+	return fmt.Errorf("Could not access Kubernetes cluster, check kubeconfig: %w", err)
 }
 
 // helmSettings reads KUBECONFIG and HELM_*. Helm takes KUBECONFIG for one file; a list of files is left to client-go,

@@ -42,9 +42,9 @@ func (a *app) deleteClusterWide(ctx context.Context, cluster *Cluster, u uninsta
 		return fmt.Errorf("unable to list meshes within the cluster: %w", err)
 	}
 	if len(meshes) > 0 {
-		fmt.Fprintln(a.Out, "Deleting cluster resources will affect current mesh(es) in cluster:")
+		say(a.Out, "Deleting cluster resources will affect current mesh(es) in cluster:\n")
 		for _, m := range meshes {
-			fmt.Fprintf(a.Out, "[%s] mesh in namespace [%s]\n", m.name, m.namespace)
+			say(a.Out, "[%s] mesh in namespace [%s]\n", m.name, m.namespace)
 		}
 	}
 	steps := []struct {
@@ -63,7 +63,7 @@ func (a *app) deleteClusterWide(ctx context.Context, cluster *Cluster, u uninsta
 		}
 	}
 	if len(failed) > 0 {
-		return fmt.Errorf("Failed to completely delete the following OSM resource types: %+v", failed) //nolint:staticcheck // documented
+		return fmt.Errorf("Failed to completely delete the following OSM resource types: %+v", failed)
 	}
 	return nil
 }
@@ -82,11 +82,11 @@ func (a *app) deleteCRDs(ctx context.Context, cluster *Cluster, _ uninstallation
 		err := api.Delete(ctx, name, metav1.DeleteOptions{})
 		switch {
 		case err == nil:
-			fmt.Fprintf(a.Out, "Successfully deleted OSM CRD: %s\n", name)
+			say(a.Out, "Successfully deleted OSM CRD: %s\n", name)
 		case apierrors.IsNotFound(err):
-			fmt.Fprintf(a.Out, "Ignoring - did not find OSM CRD: %s\n", name)
+			say(a.Out, "Ignoring - did not find OSM CRD: %s\n", name)
 		default:
-			fmt.Fprintf(a.Out, "Failed to delete OSM CRD %s: %v\n", name, err)
+			say(a.Out, "Failed to delete OSM CRD %s: %v\n", name, err)
 			ok = false
 		}
 	}
@@ -128,21 +128,21 @@ func (a *app) deleteValidating(ctx context.Context, cluster *Cluster, u uninstal
 
 func (a *app) deleteWebhooks(ctx context.Context, kind string, found []string, listed error, remove func(context.Context, string, metav1.DeleteOptions) error) bool {
 	if listed != nil {
-		fmt.Fprintf(a.Out, "Failed to list OSM %ss in the cluster: %v\n", kind, listed)
+		say(a.Out, "Failed to list OSM %ss in the cluster: %v\n", kind, listed)
 		return false
 	}
 	if len(found) == 0 {
-		fmt.Fprintf(a.Out, "Ignoring - did not find any OSM %[1]ss in the cluster. Use --mesh-name to delete %[1]ss belonging to a specific mesh if desired\n", kind)
+		say(a.Out, "Ignoring - did not find any OSM %[1]ss in the cluster. Use --mesh-name to delete %[1]ss belonging to a specific mesh if desired\n", kind)
 		return true
 	}
 	ok := true
 	for _, name := range found {
 		if err := remove(ctx, name, metav1.DeleteOptions{}); err != nil {
-			fmt.Fprintf(a.Out, "Found but failed to delete OSM %s %s: %v\n", kind, name, err)
+			say(a.Out, "Found but failed to delete OSM %s %s: %v\n", kind, name, err)
 			ok = false
 			continue
 		}
-		fmt.Fprintf(a.Out, "Successfully deleted OSM %s: %s\n", kind, name)
+		say(a.Out, "Successfully deleted OSM %s: %s\n", kind, name)
 	}
 	return ok
 }
@@ -151,12 +151,12 @@ func (a *app) deleteSecret(ctx context.Context, cluster *Cluster, u uninstallati
 	err := cluster.Kube.CoreV1().Secrets(u.namespace).Delete(ctx, u.caBundleSecret, metav1.DeleteOptions{})
 	switch {
 	case err == nil:
-		fmt.Fprintf(a.Out, "Successfully deleted OSM secret %s in namespace %s\n", u.caBundleSecret, u.namespace)
+		say(a.Out, "Successfully deleted OSM secret %s in namespace %s\n", u.caBundleSecret, u.namespace)
 	case apierrors.IsNotFound(err):
-		fmt.Fprintf(a.Out, "Ignoring - did not find OSM CA bundle secret %s in namespace %s. Use --ca-bundle-secret-name and --osm-namespace "+
+		say(a.Out, "Ignoring - did not find OSM CA bundle secret %s in namespace %s. Use --ca-bundle-secret-name and --osm-namespace "+
 			"to delete a specific mesh namespace's CA bundle secret if desired\n", u.caBundleSecret, u.namespace)
 	default:
-		fmt.Fprintf(a.Out, "Found but failed to delete the OSM secret %s in namespace %s: %v\n", u.caBundleSecret, u.namespace, err)
+		say(a.Out, "Found but failed to delete the OSM secret %s in namespace %s: %v\n", u.caBundleSecret, u.namespace, err)
 		return false
 	}
 	return true

@@ -144,7 +144,7 @@ func (a *app) install(ctx context.Context, in installation) error {
 	if err := a.runInstall(ctx, cluster, cfg, c, vals, in, replace); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.Out, "OSM installed successfully in namespace [%s] with mesh name [%s]\n", in.namespace, in.meshName)
+	say(a.Out, "OSM installed successfully in namespace [%s] with mesh name [%s]\n", in.namespace, in.meshName)
 	return nil
 }
 

@@ -152,7 +152,12 @@ func TestInstallTimeoutExplains(t *testing.T) {
 	w := newWorld(t, brokenPod("osm-controller-1", names.Controller), ready, &corev1.Event{
 		ObjectMeta:     metav1.ObjectMeta{Name: "e1", Namespace: "osm-system"},
 		InvolvedObject: corev1.ObjectReference{Kind: "Pod", Name: "osm-controller-1"},
-		Type:           corev1.EventTypeWarning, Reason: "BackOff", Message: "Back-off restarting failed container",
+		Type:           corev1.EventTypeWarning, Reason: "Unhealthy", Message: "Liveness probe failed",
+		LastTimestamp: metav1.NewTime(time.Now().Add(time.Hour)),
+	}, &corev1.Event{
+		ObjectMeta:     metav1.ObjectMeta{Name: "e3", Namespace: "osm-system"},
+		InvolvedObject: corev1.ObjectReference{Kind: "Pod", Name: "osm-controller-1"},
+		Type:           corev1.EventTypeWarning, Reason: "BackOff", Message: "said already",
 		LastTimestamp: metav1.NewTime(time.Now().Add(time.Hour)),
 	}, &corev1.Event{
 		ObjectMeta:     metav1.ObjectMeta{Name: "e2", Namespace: "osm-system"},
@@ -168,10 +173,11 @@ func TestInstallTimeoutExplains(t *testing.T) {
   container osm-controller (image osm-controller:v1) waits: CrashLoopBackOff: back-off 10s
   container osm-controller stopped with exit code 2 (Error)
     no certificate
-  BackOff: Back-off restarting failed container
+  Unhealthy: Liveness probe failed
 Error: the control plane was not ready within 1m30s (--timeout): context deadline exceeded
 `)
 	require.NotContains(t, stderr, "Ancient")
+	require.NotContains(t, stderr, "said already")
 	require.NotContains(t, stderr, "Pod osm-bootstrap-1")
 	require.NotContains(t, w.out.String(), "Status for pod")
 }

@@ -52,7 +52,7 @@ func selector(key, value string) metav1.ListOptions {
 func listMeshes(ctx context.Context, kube kubernetes.Interface) ([]mesh, error) {
 	list, err := kube.AppsV1().Deployments(metav1.NamespaceAll).List(ctx, selector(names.LabelApp, names.Controller))
 	if err != nil {
-		return nil, fmt.Errorf("Could not list deployments %w", err) //nolint:staticcheck // documented
+		return nil, fmt.Errorf("Could not list deployments %w", err)
 	}
 	var meshes []mesh
 	for _, d := range list.Items {
@@ -73,7 +73,7 @@ func listMeshes(ctx context.Context, kube kubernetes.Interface) ([]mesh, error) 
 func meshExists(ctx context.Context, kube kubernetes.Interface, name string) (bool, error) {
 	list, err := kube.AppsV1().Deployments(metav1.NamespaceAll).List(ctx, selector(names.LabelMeshName, name))
 	if err != nil {
-		return false, fmt.Errorf("Cannot obtain information about the mesh [%s]: [%w]", name, err) //nolint:staticcheck // documented
+		return false, fmt.Errorf("Cannot obtain information about the mesh [%s]: [%w]", name, err)
 	}
 	return len(list.Items) > 0, nil
 }
@@ -114,32 +114,32 @@ func (a *app) meshListCommand() *cobra.Command {
 func (a *app) meshList(ctx context.Context, cluster *Cluster, localPort uint16) error {
 	meshes, err := listMeshes(ctx, cluster.Kube)
 	if err != nil {
-		return fmt.Errorf("Unable to list meshes within the cluster.\n%w", err) //nolint:staticcheck // documented
+		return fmt.Errorf("Unable to list meshes within the cluster.\n%w", err)
 	}
 	if len(meshes) == 0 {
-		fmt.Fprintln(a.Out, "No osm mesh control planes found")
+		say(a.Out, "No osm mesh control planes found\n")
 		return nil
 	}
 	if err := printMeshes(ctx, a.Out, cluster.Kube, meshes); err != nil {
 		return err
 	}
 	w := table(a.Out)
-	fmt.Fprint(w, "\nMESH NAME\tMESH NAMESPACE\tSMI SUPPORTED\n")
+	say(w, "\nMESH NAME\tMESH NAMESPACE\tSMI SUPPORTED\n")
 	for _, m := range meshes {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", m.name, m.namespace, a.smiVersions(ctx, cluster, m, localPort))
+		say(w, "%s\t%s\t%s\n", m.name, m.namespace, a.smiVersions(ctx, cluster, m, localPort))
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprint(a.Out, "\nTo list the OSM controller pods for a mesh, please run the following command passing in the mesh's namespace\n")
-	fmt.Fprint(a.Out, "\tkubectl get pods -n <osm-mesh-namespace> -l app=osm-controller\n")
+	say(a.Out, "\nTo list the OSM controller pods for a mesh, please run the following command passing in the mesh's namespace\n")
+	say(a.Out, "\tkubectl get pods -n <osm-mesh-namespace> -l app=osm-controller\n")
 	return nil
 }
 
 // printMeshes prints the first table of mesh list.
 func printMeshes(ctx context.Context, out io.Writer, kube kubernetes.Interface, meshes []mesh) error {
 	w := table(out)
-	fmt.Fprint(w, "\nMESH NAME\tMESH NAMESPACE\tVERSION\tADDED NAMESPACES\n")
+	say(w, "\nMESH NAME\tMESH NAMESPACE\tVERSION\tADDED NAMESPACES\n")
 	for _, m := range meshes {
 		list, err := namespacesOf(ctx, kube, m.name)
 		if err != nil {
@@ -149,7 +149,7 @@ func printMeshes(ctx context.Context, out io.Writer, kube kubernetes.Interface, 
 		for _, ns := range list {
 			added = append(added, ns.Name)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", m.name, m.namespace, m.version, strings.Join(added, ","))
+		say(w, "%s\t%s\t%s\t%s\n", m.name, m.namespace, m.version, strings.Join(added, ","))
 	}
 	return w.Flush()
 }

@@ -88,14 +88,14 @@ func (a *app) namespaceAdd(ctx context.Context, kube kubernetes.Interface, ns, m
 		return fmt.Errorf("mesh [%s] does not exist, please specify another mesh using --mesh-name or create a new mesh", meshName)
 	}
 	failed := func(err error) error {
-		return fmt.Errorf("Could not add namespace [%s] to mesh [%s]: %w", ns, meshName, err) //nolint:staticcheck // documented
+		return fmt.Errorf("Could not add namespace [%s] to mesh [%s]: %w", ns, meshName, err)
 	}
 	controllers, err := kube.AppsV1().Deployments(ns).List(ctx, selector(names.LabelApp, names.Controller))
 	if err != nil {
 		return failed(err)
 	}
 	if len(controllers.Items) > 0 {
-		fmt.Fprintf(a.Out, "Namespace [%s] already has [%s] installed and cannot be added to mesh [%s]\n", ns, names.Controller, meshName)
+		say(a.Out, "Namespace [%s] already has [%s] installed and cannot be added to mesh [%s]\n", ns, names.Controller, meshName)
 		return nil
 	}
 	namespace, err := kube.CoreV1().Namespaces().Get(ctx, ns, metav1.GetOptions{})
@@ -103,11 +103,11 @@ func (a *app) namespaceAdd(ctx context.Context, kube kubernetes.Interface, ns, m
 		return failed(err)
 	}
 	if namespace.Labels[names.LabelMonitoredBy] == meshName {
-		fmt.Fprintf(a.Out, "Namespace [%s] has already been added to mesh [%s]\n", ns, meshName)
+		say(a.Out, "Namespace [%s] has already been added to mesh [%s]\n", ns, meshName)
 		return nil
 	}
 	if _, ignored := namespace.Labels[names.LabelIgnore]; ignored {
-		return errors.New("Cannot add ignored namespace") //nolint:staticcheck // documented
+		return errors.New("Cannot add ignored namespace")
 	}
 	injection := "enabled"
 	if disableInjection {
@@ -117,7 +117,7 @@ func (a *app) namespaceAdd(ctx context.Context, kube kubernetes.Interface, ns, m
 		map[string]any{names.AnnotationInjection: injection}); err != nil {
 		return failed(err)
 	}
-	fmt.Fprintf(a.Out, "Namespace [%s] successfully added to mesh [%s]\n", ns, meshName)
+	say(a.Out, "Namespace [%s] successfully added to mesh [%s]\n", ns, meshName)
 	return nil
 }
 
@@ -144,20 +144,20 @@ func (a *app) namespaceRemoveCommand() *cobra.Command {
 func (a *app) namespaceRemove(ctx context.Context, kube kubernetes.Interface, ns, meshName string) error {
 	namespace, err := kube.CoreV1().Namespaces().Get(ctx, ns, metav1.GetOptions{})
 	if err != nil {
-		return fmt.Errorf("Could not get namespace [%s]: %w", ns, err) //nolint:staticcheck // documented
+		return fmt.Errorf("Could not get namespace [%s]: %w", ns, err)
 	}
 	owner, monitored := namespace.Labels[names.LabelMonitoredBy]
 	if !monitored {
-		fmt.Fprintf(a.Out, "Namespace [%s] already does not belong to any mesh\n", ns)
+		say(a.Out, "Namespace [%s] already does not belong to any mesh\n", ns)
 		return nil
 	}
 	if owner != meshName {
-		return fmt.Errorf("Namespace belongs to mesh [%s], not mesh [%s]. Please specify the correct mesh", owner, meshName) //nolint:staticcheck // documented
+		return fmt.Errorf("Namespace belongs to mesh [%s], not mesh [%s]. Please specify the correct mesh", owner, meshName)
 	}
 	if err := leaveMesh(ctx, kube, ns); err != nil {
-		return fmt.Errorf("Could not remove namespace [%s] from mesh [%s]: %w", ns, meshName, err) //nolint:staticcheck // documented
+		return fmt.Errorf("Could not remove namespace [%s] from mesh [%s]: %w", ns, meshName, err)
 	}
-	fmt.Fprintf(a.Out, "Namespace [%s] successfully removed from mesh [%s]\n", ns, meshName)
+	say(a.Out, "Namespace [%s] successfully removed from mesh [%s]\n", ns, meshName)
 	return nil
 }
 
@@ -182,9 +182,9 @@ func (a *app) namespaceIgnoreCommand() *cobra.Command {
 			}
 			for _, ns := range args {
 				if err := patchNamespace(cmd.Context(), cluster.Kube, ns, map[string]any{names.LabelIgnore: "true"}, nil); err != nil {
-					return fmt.Errorf("Failed to retrieve namespace [%s]: %w", ns, err) //nolint:staticcheck // documented
+					return fmt.Errorf("Failed to retrieve namespace [%s]: %w", ns, err)
 				}
-				fmt.Fprintf(a.Out, "Successfully configured namespace [%s] to be ignored\n", ns)
+				say(a.Out, "Successfully configured namespace [%s] to be ignored\n", ns)
 			}
 			return nil
 		},
@@ -213,18 +213,18 @@ func (a *app) namespaceListCommand() *cobra.Command {
 func (a *app) namespaceList(ctx context.Context, kube kubernetes.Interface, meshName string) error {
 	list, err := namespacesOf(ctx, kube, meshName)
 	if err != nil {
-		return fmt.Errorf("Could not list namespaces related to osm [%s]: %w", meshName, err) //nolint:staticcheck // documented
+		return fmt.Errorf("Could not list namespaces related to osm [%s]: %w", meshName, err)
 	}
 	if len(list) == 0 {
 		if meshName != "" {
-			fmt.Fprintf(a.Out, "No namespaces in mesh [%s]\n", meshName)
+			say(a.Out, "No namespaces in mesh [%s]\n", meshName)
 		} else {
-			fmt.Fprintln(a.Out, "No namespaces in any mesh")
+			say(a.Out, "No namespaces in any mesh\n")
 		}
 		return nil
 	}
 	w := table(a.Out)
-	fmt.Fprint(w, "NAMESPACE\tMESH\tSIDECAR-INJECTION\n")
+	say(w, "NAMESPACE\tMESH\tSIDECAR-INJECTION\n")
 	for _, ns := range list {
 		injection, set := ns.Annotations[names.AnnotationInjection]
 		if !set {
@@ -233,7 +233,7 @@ func (a *app) namespaceList(ctx context.Context, kube kubernetes.Interface, mesh
 		if _, ignored := ns.Labels[names.LabelIgnore]; ignored {
 			injection = "disabled (ignored)"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\n", ns.Name, ns.Labels[names.LabelMonitoredBy], injection)
+		say(w, "%s\t%s\t%s\n", ns.Name, ns.Labels[names.LabelMonitoredBy], injection)
 	}
 	return w.Flush()
 }

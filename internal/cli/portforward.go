@@ -9,11 +9,11 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/httpstream"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/client-go/transport/spdy"
+	"k8s.io/streaming/pkg/httpstream"
 )
 
 // forwarder reaches ports of pods through the API server, as kubectl port-forward does.
@@ -31,13 +31,13 @@ func (f *forwarder) get(ctx context.Context, target PodPort, localPort uint16, p
 	defer cancel()
 	dialer, err := f.dialer(target)
 	if err != nil {
-		return nil, fmt.Errorf("Error setting up port forwarding: %w", err) //nolint:staticcheck // documented
+		return nil, fmt.Errorf("Error setting up port forwarding: %w", err)
 	}
 	ready, done := make(chan struct{}), make(chan error, 1)
 	ports := []string{fmt.Sprintf("%d:%d", localPort, target.Port)}
-	pf, err := portforward.NewOnAddressesWithContext(ctx, dialer, []string{"localhost"}, ports, ready, io.Discard, io.Discard)
+	pf, err := portforward.NewOnAddressesForStreamingWithContext(ctx, dialer, []string{"localhost"}, ports, ready, io.Discard, io.Discard)
 	if err != nil {
-		return nil, fmt.Errorf("Error setting up port forwarding: %w", err) //nolint:staticcheck // documented
+		return nil, fmt.Errorf("Error setting up port forwarding: %w", err)
 	}
 	go func() { done <- pf.ForwardPorts() }()
 	select {
@@ -48,7 +48,10 @@ func (f *forwarder) get(ctx context.Context, target PodPort, localPort uint16, p
 		return nil, ctx.Err()
 	case <-ready:
 	}
-	defer func() { cancel(); <-done }()
+	defer func() {
+		cancel()
+		_ = <-done // the tunnel was closed on purpose
+	}()
 	forwarded, err := pf.GetPorts()
 	if err != nil {
 		return nil, err
@@ -70,12 +73,12 @@ func (f *forwarder) dialer(target PodPort) (httpstream.Dialer, error) {
 		return nil, err
 	}
 	url := f.kube.CoreV1().RESTClient().Post().Resource("pods").Namespace(target.Namespace).Name(target.Pod).SubResource("portforward").URL()
-	plain := spdy.NewDialer(upgrader, &http.Client{Transport: transport}, http.MethodPost, url)
-	tunnel, err := portforward.NewSPDYOverWebsocketDialer(url, f.config)
+	plain := spdy.NewDialerForStreaming(upgrader, &http.Client{Transport: transport}, http.MethodPost, url)
+	tunnel, err := portforward.NewSPDYOverWebsocketDialerForStreaming(url, f.config)
 	if err != nil {
 		return nil, err
 	}
-	return portforward.NewFallbackDialer(tunnel, plain, func(err error) bool {
+	return portforward.NewFallbackDialerForStreaming(tunnel, plain, func(err error) bool {
 		return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
 	}), nil
 }
@@ -88,12 +91,12 @@ func fetch(ctx context.Context, url string) ([]byte, error) {
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("Error fetching url %s: %w", url, err) //nolint:staticcheck // documented
+		return nil, fmt.Errorf("Error fetching url %s: %w", url, err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return nil, fmt.Errorf("Error rendering HTTP response: %w", err) //nolint:staticcheck // documented
+		return nil, fmt.Errorf("Error rendering HTTP response: %w", err)
 	}
 	if resp.StatusCode/100 != 2 {
 		return nil, fmt.Errorf("%s answered %s: %s", url, resp.Status, strings.TrimSpace(string(body)))

@@ -42,11 +42,11 @@ func singleMesh(existing []mesh, namespace string, enforce bool) error {
 	}
 	switch {
 	case len(single) > 0:
-		return fmt.Errorf("Mesh(es) %s already enforce it is the only mesh in the cluster, cannot install new meshes", strings.Join(single, ", ")) //nolint:staticcheck // documented
+		return fmt.Errorf("Mesh(es) %s already enforce it is the only mesh in the cluster, cannot install new meshes", strings.Join(single, ", "))
 	case enforce && len(all) > 0:
-		return fmt.Errorf("Mesh(es) %s already exist so a new mesh enforcing it is the only one cannot be installed", strings.Join(all, ", ")) //nolint:staticcheck // documented
+		return fmt.Errorf("Mesh(es) %s already exist so a new mesh enforcing it is the only one cannot be installed", strings.Join(all, ", "))
 	case len(here) > 0:
-		return fmt.Errorf("Namespace %s already contains meshes %v", namespace, here) //nolint:staticcheck // documented
+		return fmt.Errorf("Namespace %s already contains meshes %v", namespace, here)
 	}
 	return nil
 }
@@ -201,7 +201,7 @@ func firstLines(w io.Writer, text, indent string, n int) {
 			return
 		}
 		if strings.TrimSpace(line) != "" {
-			fmt.Fprintln(w, indent+line)
+			say(w, "%s%s\n", indent, line)
 			n--
 		}
 	}

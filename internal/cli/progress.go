@@ -72,7 +72,7 @@ func (p *progress) look(ctx context.Context) {
 		p.pods[pod.Name] = pod
 		if state := podState(&pod); p.said[pod.Name] != state {
 			p.said[pod.Name] = state
-			fmt.Fprintf(p.out, "%s: %s\n", pod.Name, state)
+			say(p.out, "%s: %s\n", pod.Name, state)
 		}
 	}
 }
@@ -125,31 +125,34 @@ func (p *progress) explain(ctx context.Context, out io.Writer) {
 		if podReady(&pod) || pod.Status.Phase == corev1.PodSucceeded {
 			continue
 		}
-		fmt.Fprintf(out, "Pod %s in namespace %s is not ready: %s\n", pod.Name, pod.Namespace, podState(&pod))
-		explainContainers(out, &pod)
-		p.explainEvents(ctx, out, "Pod", pod.Name)
+		say(out, "Pod %s in namespace %s is not ready: %s\n", pod.Name, pod.Namespace, podState(&pod))
+		told := explainContainers(out, &pod)
+		p.explainEvents(ctx, out, pod.Name, told)
 	}
 }
 
-func explainContainers(out io.Writer, pod *corev1.Pod) {
+// explainContainers tells whether it wrote why a container waits.
+func explainContainers(out io.Writer, pod *corev1.Pod) (told bool) {
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Message != "" {
-			fmt.Fprintf(out, "  not scheduled: %s\n", c.Message)
+			say(out, "  not scheduled: %s\n", c.Message)
 		}
 	}
 	for _, c := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
 		if w := c.State.Waiting; w != nil && w.Message != "" {
-			fmt.Fprintf(out, "  container %s (image %s) waits: %s: %s\n", c.Name, c.Image, w.Reason, w.Message)
+			say(out, "  container %s (image %s) waits: %s: %s\n", c.Name, c.Image, w.Reason, w.Message)
+			told = true
 		}
 		for _, t := range []*corev1.ContainerStateTerminated{c.State.Terminated, c.LastTerminationState.Terminated} {
 			if t == nil || t.ExitCode == 0 {
 				continue
 			}
-			fmt.Fprintf(out, "  container %s stopped with exit code %d (%s)\n", c.Name, t.ExitCode, cmp.Or(t.Reason, "Error"))
+			say(out, "  container %s stopped with exit code %d (%s)\n", c.Name, t.ExitCode, cmp.Or(t.Reason, "Error"))
 			firstLines(out, t.Message, "    ", 10)
 			break
 		}
 	}
+	return told
 }
 
 // explainAbsence tells why there are no pods at all: quotas and admission refuse them with events on their owner.
@@ -159,19 +162,22 @@ func (p *progress) explainAbsence(ctx context.Context, out io.Writer) {
 		return
 	}
 	for _, e := range newest(list.Items, p.since, 5) {
-		fmt.Fprintf(out, "%s %s in namespace %s: %s: %s\n", e.InvolvedObject.Kind, e.InvolvedObject.Name, p.namespace, e.Reason, e.Message)
+		say(out, "%s %s in namespace %s: %s: %s\n", e.InvolvedObject.Kind, e.InvolvedObject.Name, p.namespace, e.Reason, e.Message)
 	}
 }
 
-func (p *progress) explainEvents(ctx context.Context, out io.Writer, kind, name string) {
-	fields := fmt.Sprintf("type=%s,involvedObject.kind=%s,involvedObject.name=%s", corev1.EventTypeWarning, kind, name)
+// explainEvents writes the newest warnings about a pod, without those that repeat why a container waits when that is told.
+func (p *progress) explainEvents(ctx context.Context, out io.Writer, name string, told bool) {
+	fields := fmt.Sprintf("type=%s,involvedObject.kind=Pod,involvedObject.name=%s", corev1.EventTypeWarning, name)
 	list, err := p.kube.CoreV1().Events(p.namespace).List(ctx, metav1.ListOptions{FieldSelector: fields})
 	if err != nil {
 		return
 	}
-	mine := slices.DeleteFunc(list.Items, func(e corev1.Event) bool { return e.InvolvedObject.Name != name })
+	mine := slices.DeleteFunc(list.Items, func(e corev1.Event) bool {
+		return e.InvolvedObject.Name != name || told && (e.Reason == "BackOff" || e.Reason == "Failed")
+	})
 	for _, e := range newest(mine, p.since, 3) {
-		fmt.Fprintf(out, "  %s: %s\n", e.Reason, strings.TrimSpace(e.Message))
+		say(out, "  %s: %s\n", e.Reason, strings.TrimSpace(e.Message))
 	}
 }
 
@@ -198,6 +204,6 @@ func (p *progress) printStatuses(out io.Writer) {
 	defer p.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(p.pods)) {
 		pod := p.pods[name]
-		fmt.Fprintf(out, "Status for pod %s in namespace %s:\n %v\n\n", pod.Name, pod.Namespace, pod.Status.String())
+		say(out, "Status for pod %s in namespace %s:\n %v\n\n", pod.Name, pod.Namespace, pod.Status.String())
 	}
 }

@@ -71,7 +71,7 @@ func (a *app) proxyGet(ctx context.Context, cluster *Cluster, g proxyGet) error 
 	target := PodPort{Namespace: g.namespace, Pod: g.pod, Port: names.PortEnvoyAdmin}
 	body, err := cluster.PodGet(ctx, target, g.localPort, g.query)
 	if err != nil {
-		return fmt.Errorf("Error retrieving proxy config for pod %s in namespace %s: %w", g.pod, g.namespace, err) //nolint:staticcheck // documented
+		return fmt.Errorf("Error retrieving proxy config for pod %s in namespace %s: %w", g.pod, g.namespace, err)
 	}
 	if g.file == "" {
 		_, err = a.Out.Write(body)
@@ -79,7 +79,7 @@ func (a *app) proxyGet(ctx context.Context, cluster *Cluster, g proxyGet) error 
 	}
 	// A configuration dump names what a pod may call: nobody else's business on a shared machine.
 	if err := os.WriteFile(g.file, body, 0o600); err != nil {
-		return fmt.Errorf("Error opening file %s: %w", g.file, err) //nolint:staticcheck // documented
+		return fmt.Errorf("Error opening file %s: %w", g.file, err)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	goflag "flag"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -62,6 +63,8 @@ type app struct {
 func Main() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// Helm writes some of its remarks to the standard logger; what matters of them comes back as errors.
+	log.SetOutput(io.Discard)
 	return Run(ctx, Options{}, os.Args[1:])
 }
 
@@ -69,7 +72,7 @@ func Main() int {
 func Run(ctx context.Context, opts Options, args []string) int {
 	root, err := New(opts)
 	if err != nil {
-		fmt.Fprintln(opts.withDefaults().Err, err)
+		say(opts.withDefaults().Err, "%v\n", err)
 		return 1
 	}
 	root.SetArgs(args)
@@ -84,7 +87,7 @@ func New(opts Options) (*cobra.Command, error) {
 	opts = opts.withDefaults()
 	cfg, err := loadConfig(opts.Getenv)
 	if err != nil {
-		return nil, fmt.Errorf("Error parsing environment configuration: %w", err) //nolint:staticcheck // documented
+		return nil, fmt.Errorf("Error parsing environment configuration: %w", err)
 	}
 	a := &app{Options: opts, config: cfg}
 	root := &cobra.Command{
@@ -125,7 +128,7 @@ func addLogFlags(root *cobra.Command) {
 // debugf prints one line for --verbose.
 func (a *app) debugf(format string, args ...any) {
 	if a.verbose {
-		fmt.Fprintf(a.Err, "[debug] "+format+"\n", args...)
+		say(a.Err, "[debug] "+format+"\n", args...)
 	}
 }
 
@@ -153,6 +156,10 @@ func (w prefixWriter) Write(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
+
+// say prints. Nothing useful can be done when standard output or error is gone, so what Fprintf returns is dropped; tables
+// tell their errors when they are flushed.
+func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
 
 // table aligns columns the way all tables of the command do.
 func table(out io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(out, 6, 4, 3, ' ', 0) }

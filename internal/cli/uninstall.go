@@ -77,9 +77,9 @@ func (a *app) uninstall(ctx context.Context, u uninstallation) error {
 		return err
 	}
 	if a.config.Managed() {
-		fmt.Fprintln(a.Out, "OSM CANNOT be uninstalled in a managed environment")
+		say(a.Out, "OSM CANNOT be uninstalled in a managed environment\n")
 		if u.deleteNamespace {
-			fmt.Fprintln(a.Out, "OSM namespace CANNOT be deleted in a managed environment")
+			say(a.Out, "OSM namespace CANNOT be deleted in a managed environment\n")
 		}
 		return a.deleteClusterWide(ctx, cluster, u)
 	}
@@ -111,12 +111,12 @@ func (a *app) chooseMeshes(ctx context.Context, cluster *Cluster, u *uninstallat
 		return nil, fmt.Errorf("unable to list meshes within the cluster: %w", err)
 	}
 	if len(meshes) == 0 {
-		fmt.Fprintln(a.Out, "No OSM control planes found")
+		say(a.Out, "No OSM control planes found\n")
 		return nil, nil
 	}
 	if u.meshName != "" && !slices.ContainsFunc(meshes, func(m mesh) bool { return m.name == u.meshName }) {
 		u.clusterWideResources = false
-		fmt.Fprintf(a.Out, "Did not find mesh [%s] in namespace [%s]\n", u.meshName, u.namespace)
+		say(a.Out, "Did not find mesh [%s] in namespace [%s]\n", u.meshName, u.namespace)
 		return nil, a.printPresent(ctx, cluster, u.localPort)
 	}
 	if u.force {
@@ -134,7 +134,7 @@ func (a *app) chooseMeshes(ctx context.Context, cluster *Cluster, u *uninstallat
 }
 
 func (a *app) printPresent(ctx context.Context, cluster *Cluster, localPort uint16) error {
-	fmt.Fprintln(a.Out, "List of meshes present in the cluster:")
+	say(a.Out, "List of meshes present in the cluster:\n")
 	return a.meshList(ctx, cluster, localPort)
 }
 
@@ -185,7 +185,7 @@ func (a *app) askForEach(meshes []mesh, only string) ([]mesh, error) {
 // confirm asks a yes/no question at most tries times; no usable answer is a no.
 func confirm(in *bufio.Reader, out io.Writer, question string, tries int) (bool, error) {
 	for range tries {
-		fmt.Fprintf(out, "%s [y/n]: ", question)
+		say(out, "%s [y/n]: ", question)
 		line, err := in.ReadString('\n')
 		if err != nil && line == "" {
 			return false, err
@@ -197,7 +197,7 @@ func confirm(in *bufio.Reader, out io.Writer, question string, tries int) (bool,
 			return false, nil
 		case "":
 		default:
-			fmt.Fprintln(out, "Invalid input.")
+			say(out, "Invalid input.\n")
 		}
 	}
 	return false, nil
@@ -220,9 +220,9 @@ func (a *app) uninstallOne(ctx context.Context, cluster *Cluster, u uninstallati
 	_, err = helm.Run(m.name)
 	switch {
 	case err == nil:
-		fmt.Fprintf(a.Out, "OSM [mesh name: %s] in namespace [%s] uninstalled\n", m.name, m.namespace)
+		say(a.Out, "OSM [mesh name: %s] in namespace [%s] uninstalled\n", m.name, m.namespace)
 	case errors.Is(err, driver.ErrReleaseNotFound):
-		fmt.Fprintf(a.Out, "No OSM control plane with mesh name [%s] found in namespace [%s]\n", m.name, m.namespace)
+		say(a.Out, "No OSM control plane with mesh name [%s] found in namespace [%s]\n", m.name, m.namespace)
 	default:
 		firstLines(a.Err, hookLog.String(), "", 20)
 	}
@@ -240,7 +240,7 @@ func (a *app) goOn(u uninstallation, m mesh, err error) error {
 	if !u.clusterWideResources && !u.deleteNamespace {
 		return err
 	}
-	fmt.Fprintf(a.Out, "Could not uninstall mesh name [%s] in namespace [%s]- %v - continuing to deleteClusterWideResources and/or deleteNamespace\n",
+	say(a.Out, "Could not uninstall mesh name [%s] in namespace [%s]- %v - continuing to deleteClusterWideResources and/or deleteNamespace\n",
 		m.name, m.namespace, err)
 	return nil
 }
@@ -249,15 +249,15 @@ func (a *app) goOn(u uninstallation, m mesh, err error) error {
 func (a *app) releaseNamespaces(ctx context.Context, cluster *Cluster, meshName string) {
 	list, err := namespacesOf(ctx, cluster.Kube, meshName)
 	if err != nil {
-		fmt.Fprintf(a.Err, "Could not list the namespaces of mesh [%s], their labels stay: %v\n", meshName, err)
+		say(a.Err, "Could not list the namespaces of mesh [%s], their labels stay: %v\n", meshName, err)
 		return
 	}
 	for _, ns := range list {
 		if err := leaveMesh(ctx, cluster.Kube, ns.Name); err != nil {
-			fmt.Fprintf(a.Err, "Could not remove namespace [%s] from mesh [%s]: %v\n", ns.Name, meshName, err)
+			say(a.Err, "Could not remove namespace [%s] from mesh [%s]: %v\n", ns.Name, meshName, err)
 			continue
 		}
-		fmt.Fprintf(a.Err, "Namespace [%s] successfully removed from mesh [%s]\n", ns.Name, meshName)
+		say(a.Err, "Namespace [%s] successfully removed from mesh [%s]\n", ns.Name, meshName)
 	}
 }
 
@@ -265,11 +265,11 @@ func (a *app) deleteMeshNamespace(ctx context.Context, cluster *Cluster, ns stri
 	err := cluster.Kube.CoreV1().Namespaces().Delete(ctx, ns, metav1.DeleteOptions{})
 	switch {
 	case err == nil:
-		fmt.Fprintf(a.Out, "OSM namespace [%s] deleted successfully\n", ns)
+		say(a.Out, "OSM namespace [%s] deleted successfully\n", ns)
 	case apierrors.IsNotFound(err):
-		fmt.Fprintf(a.Out, "OSM namespace [%s] not found\n", ns)
+		say(a.Out, "OSM namespace [%s] not found\n", ns)
 	default:
-		return fmt.Errorf("Could not delete OSM namespace [%s] - %w", ns, err) //nolint:staticcheck // documented
+		return fmt.Errorf("Could not delete OSM namespace [%s] - %w", ns, err)
 	}
 	return nil
 }

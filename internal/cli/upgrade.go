@@ -73,7 +73,7 @@ func (a *app) meshUpgrade(ctx context.Context, source chartSource, meshName stri
 		return err
 	}
 	for _, key := range dropped {
-		fmt.Fprintf(a.Err, "%s belonged to version %s and is not kept; give it with --set to keep it\n", key, previous.Chart.Metadata.AppVersion)
+		say(a.Err, "%s belonged to version %s and is not kept; give it with --set to keep it\n", key, previous.Chart.Metadata.AppVersion)
 	}
 	osm, err := osmValues(vals)
 	if err != nil {
@@ -83,7 +83,7 @@ func (a *app) meshUpgrade(ctx context.Context, source chartSource, meshName stri
 	if err := a.runUpgrade(ctx, cluster, cfg, c, vals, meshName); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.Out, "OSM successfully upgraded mesh [%s] in namespace [%s]\n", meshName, a.namespace)
+	say(a.Out, "OSM successfully upgraded mesh [%s] in namespace [%s]\n", meshName, a.namespace)
 	return nil
 }
 

@@ -23,7 +23,7 @@ needed.
 `,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			fmt.Fprintf(a.Out, "CLI Version: %#v\n", version.Get())
+			say(a.Out, "CLI Version: %#v\n", version.Get())
 			if clientOnly {
 				return nil
 			}
@@ -46,19 +46,19 @@ func (a *app) meshVersions(ctx context.Context, cluster *Cluster) error {
 		return fmt.Errorf("unable to list meshes within the cluster: %w", err)
 	}
 	if len(meshes) == 0 {
-		fmt.Fprintln(a.Out, "Unable to find OSM control plane in the cluster")
+		say(a.Out, "Unable to find OSM control plane in the cluster\n")
 		return nil
 	}
 	var failures []error
 	w := table(a.Out)
-	fmt.Fprint(w, "\nMESH NAME\tMESH NAMESPACE\tVERSION\tGIT COMMIT\tBUILD DATE\n")
+	say(w, "\nMESH NAME\tMESH NAMESPACE\tVERSION\tGIT COMMIT\tBUILD DATE\n")
 	for _, m := range meshes {
 		info, err := remoteVersion(ctx, cluster, m.namespace)
 		if err != nil {
-			failures = append(failures, fmt.Errorf("Failed to get mesh version for mesh %s in namespace %s: %w", m.name, m.namespace, err)) //nolint:staticcheck // documented
+			failures = append(failures, fmt.Errorf("Failed to get mesh version for mesh %s in namespace %s: %w", m.name, m.namespace, err))
 			continue
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", m.name, m.namespace, info.Version, info.GitCommit, info.BuildDate)
+		say(w, "%s\t%s\t%s\t%s\t%s\n", m.name, m.namespace, info.Version, info.GitCommit, info.BuildDate)
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -76,7 +76,7 @@ func remoteVersion(ctx context.Context, cluster *Cluster, namespace string) (ver
 	body, err := cluster.Kube.CoreV1().Pods(namespace).
 		ProxyGet("", pod, strconv.Itoa(names.PortControllerHTTP), "/version", nil).DoRaw(ctx)
 	if err != nil {
-		return info, fmt.Errorf("Error retrieving mesh version from pod [%s] in namespace [%s]: %w", pod, namespace, err) //nolint:staticcheck // documented
+		return info, fmt.Errorf("Error retrieving mesh version from pod [%s] in namespace [%s]: %w", pod, namespace, err)
 	}
 	if err := json.Unmarshal(body, &info); err != nil {
 		return info, fmt.Errorf("the answer of pod [%s] in namespace [%s] is no version: %w", pod, namespace, err)
@@ -91,7 +91,7 @@ func (a *app) envCommand() *cobra.Command {
 		Long:  "Print the configuration of the osm command: $OSM_CONFIG, or ~/.osm/config.yaml, or the defaults.\n",
 		Args:  cobra.NoArgs,
 		Run: func(*cobra.Command, []string) {
-			fmt.Fprintf(a.Out, "--- \n%s\n", a.config.YAML())
+			say(a.Out, "--- \n%s\n", a.config.YAML())
 		},
 	}
 }
