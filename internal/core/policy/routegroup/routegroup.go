@@ -16,9 +16,6 @@ import (
 // Kind is the kind this package compiles.
 const Kind = "HTTPRouteGroup"
 
-// MaxRegexLength bounds an expression: what Envoy would have to evaluate per request is bounded with it.
-const MaxRegexLength = 1024
-
 // Key names a group.
 type Key struct{ Namespace, Name string }
 
@@ -49,6 +46,7 @@ func Check(o *specs.HTTPRouteGroup) []snapshot.Finding {
 
 func compileGroup(o *specs.HTTPRouteGroup) (Group, []snapshot.Finding) {
 	g := make(Group, len(o.Spec.Matches))
+	seen := make(map[string]bool, len(o.Spec.Matches))
 	ref := snapshot.ObjectRef{Kind: Kind, Namespace: o.Namespace, Name: o.Name}
 	var findings []snapshot.Finding
 	report := func(reason, format string, args ...any) {
@@ -57,10 +55,12 @@ func compileGroup(o *specs.HTTPRouteGroup) (Group, []snapshot.Finding) {
 	}
 	for i := range o.Spec.Matches {
 		m := &o.Spec.Matches[i]
-		if _, dup := g[m.Name]; dup {
+		if seen[m.Name] {
+			// Also after an invalid match: its author meant that one, and a later one might admit more.
 			report("DuplicateMatch", "spec.matches[%d].name: %q is used twice; the first one counts. Give each match a name of its own", i, m.Name)
 			continue
 		}
+		seen[m.Name] = true
 		matches, err := compileMatch(m)
 		if err != nil {
 			report("InvalidMatch", "spec.matches[%d] (%s): %v; the match is ignored", i, m.Name, err)
@@ -79,8 +79,8 @@ func compileMatch(m *specs.HTTPMatch) ([]ir.RouteMatch, error) {
 	var headers []ir.HeaderMatch
 	for _, h := range m.HeaderMatches() {
 		name := strings.ToLower(h.Name)
-		if name == "" {
-			return nil, fmt.Errorf("headers: a header without a name; write it as `- name: expression`")
+		if !validHeaderName(name) {
+			return nil, fmt.Errorf("headers: %q is not the name of a header; write it as `- name: expression`", h.Name)
 		}
 		re, err := expression("headers."+h.Name, h.Regex)
 		if err != nil {
@@ -113,18 +113,4 @@ func methodsOf(m *specs.HTTPMatch) []string {
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
-}
-
-// expression checks an RE2 expression. What matches everything is normalised to "".
-func expression(field, s string) (string, error) {
-	if len(s) > MaxRegexLength {
-		return "", fmt.Errorf("%s: %d characters are too many; use at most %d", field, len(s), MaxRegexLength)
-	}
-	if _, err := regexp.Compile(s); err != nil {
-		return "", fmt.Errorf("%s: %q is not an RE2 expression: %w", field, s, err)
-	}
-	if s == ".*" || s == "*" {
-		return "", nil
-	}
-	return s, nil
 }
