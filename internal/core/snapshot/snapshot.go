@@ -29,6 +29,8 @@ type Snapshot struct {
 
 // Mesh is what MeshConfig and the control plane's own flags say that proxies depend on.
 type Mesh struct {
+	// Namespace is where the MeshConfig is, for findings about it.
+	Namespace   string
 	TrustDomain meshid.TrustDomain
 	// Permissive: every service is reachable from every pod and no TrafficTarget is enforced.
 	Permissive bool
