@@ -23,7 +23,7 @@ func (t *translator) routeConfig(rc ir.RouteConfig, twins map[string]string) {
 	m := &routev3.RouteConfiguration{Name: rc.Name, ValidateClusters: wrapperspb.Bool(false)}
 	var refs []Ref
 	for _, v := range rc.VirtualHosts {
-		m.VirtualHosts = append(m.VirtualHosts, virtualHost(v, twins))
+		m.VirtualHosts = append(m.VirtualHosts, virtualHost(v, rc.Inbound, twins))
 		for _, r := range v.Routes {
 			for _, target := range r.Targets {
 				refs = append(refs, Ref{Cluster, target.Cluster})
@@ -47,12 +47,10 @@ func http2Twins(clusters []ir.Cluster) map[string]string {
 	return twins
 }
 
-func virtualHost(v ir.VirtualHost, twins map[string]string) *routev3.VirtualHost {
+func virtualHost(v ir.VirtualHost, inbound bool, twins map[string]string) *routev3.VirtualHost {
 	out := &routev3.VirtualHost{Name: v.Name, Domains: v.Hosts}
-	inbound := false
 	for _, r := range v.Routes {
 		if twin := twins[r.Targets[0].Cluster]; twin != "" {
-			inbound = true
 			out.Routes = append(out.Routes, route(r, twin))
 		}
 		out.Routes = append(out.Routes, route(r, ""))
@@ -60,7 +58,7 @@ func virtualHost(v ir.VirtualHost, twins map[string]string) *routev3.VirtualHost
 	if v.Access != nil {
 		out.TypedPerFilterConfig = map[string]*anypb.Any{filters.NameHTTPRBAC: filters.VirtualHostRBAC(*v.Access)}
 	}
-	if inbound || v.Access != nil {
+	if inbound {
 		out.RequestHeadersToRemove = []string{names.HeaderDownstreamProtocol}
 	} else {
 		out.RequestHeadersToAdd = []*corev3.HeaderValueOption{{

@@ -89,7 +89,9 @@ type NetworkRule struct {
 
 // RouteConfig is the virtual hosts of one HTTP port.
 type RouteConfig struct {
-	Name         string        `json:"name"`
+	Name string `json:"name"`
+	// Inbound is whether these are the routes to the application beside the sidecar.
+	Inbound      bool          `json:"inbound,omitempty"`
 	VirtualHosts []VirtualHost `json:"virtualHosts"`
 }
 

@@ -35,10 +35,10 @@ func (b *builder) addCluster(c ir.Cluster) {
 
 // addVirtualHost adds a host to a route config. Host names another virtual host of the config already has are left
 // out, since Envoy refuses a config that says a name twice; a virtual host left without names is dropped.
-func (b *builder) addVirtualHost(config string, v ir.VirtualHost) {
+func (b *builder) addVirtualHost(config string, inbound bool, v ir.VirtualHost) {
 	rc := b.routes[config]
 	if rc == nil {
-		rc = &ir.RouteConfig{Name: config}
+		rc = &ir.RouteConfig{Name: config, Inbound: inbound}
 		b.routes[config] = rc
 	}
 	taken := map[string]bool{}

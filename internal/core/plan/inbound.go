@@ -10,21 +10,20 @@ import (
 	"openservicemesh.io/osm/internal/core/snapshot"
 )
 
-// inbound plans what the pod answers: one chain per service port it backs. The chains stand in either mode; without a
-// grant they admit nobody.
+// inbound plans what the pod answers: one chain per service and target port it backs. The chains stand in either mode;
+// without a grant they admit nobody.
 func (b *builder) inbound() *ir.Listener {
 	l := &ir.Listener{}
-	seen := map[string]bool{}
 	for _, id := range b.key.Services() {
 		svc := b.planner.snap.Service(id)
 		if svc == nil {
 			continue
 		}
-		for _, port := range svc.Ports {
-			chain, ok := b.inboundChain(svc, port)
-			if ok && !seen[chain.Name] {
-				seen[chain.Name] = true
-				l.Chains = append(l.Chains, chain)
+		done := map[uint16]bool{}
+		for _, port := range b.planner.ports[id] {
+			if !done[port.TargetPort] {
+				done[port.TargetPort] = true
+				l.Chains = append(l.Chains, b.inboundChain(svc, port))
 			}
 		}
 	}
@@ -37,10 +36,7 @@ func (b *builder) inbound() *ir.Listener {
 	return l
 }
 
-func (b *builder) inboundChain(svc *snapshot.Service, port snapshot.ServicePort) (ir.Chain, bool) {
-	if port.Protocol == meshid.Unsupported {
-		return ir.Chain{}, false
-	}
+func (b *builder) inboundChain(svc *snapshot.Service, port snapshot.ServicePort) ir.Chain {
 	permissive := b.planner.snap.Mesh.Permissive
 	chain := ir.Chain{
 		Name:     names.InboundChain(svc.ID, port.TargetPort, port.Protocol),
@@ -54,34 +50,43 @@ func (b *builder) inboundChain(svc *snapshot.Service, port snapshot.ServicePort)
 	cluster := b.localCluster(svc, port)
 	if !port.Protocol.IsHTTP() {
 		chain.TCP = []ir.Target{{Cluster: cluster, Weight: 100}}
-		return chain, true
+		return chain
 	}
 	// With no rules to judge paths by, the application gets them as they were sent.
 	chain.NormalizePaths = !permissive
 	chain.RouteConfig = names.InboundRoutes(port.TargetPort)
-	b.inboundHosts(chain.RouteConfig, svc, port, cluster)
-	return chain, true
+	b.inboundHosts(chain.RouteConfig, svc, port.TargetPort, cluster)
+	return chain
 }
 
 // inboundHosts adds the virtual host of the service, and one for each apex that is split over it: clients keep calling
-// the apex by its own name.
-func (b *builder) inboundHosts(config string, svc *snapshot.Service, port snapshot.ServicePort, cluster string) {
+// the apex by its own name. Several ports of a service may lead to one target port, and callers name any of them.
+func (b *builder) inboundHosts(config string, svc *snapshot.Service, target uint16, cluster string) {
 	routes, access := b.inboundRoutes(cluster)
-	host := func(id meshid.Service) {
-		dialled := port.Port
-		if s := b.planner.snap.Service(id); s != nil && s.Headless {
-			dialled = port.TargetPort
+	var own, numbers []uint16
+	for _, p := range b.planner.ports[svc.ID] {
+		if p.TargetPort == target {
+			own, numbers = append(own, dialled(svc, p)), append(numbers, p.Port)
 		}
-		b.addVirtualHost(config, ir.VirtualHost{
+	}
+	host := func(id meshid.Service, ports []uint16) {
+		b.addVirtualHost(config, true, ir.VirtualHost{
 			Name:  names.InboundVirtualHost(id.FQDN()),
-			Hosts: names.ServiceHosts(id, dialled, true), Routes: routes, Access: access,
+			Hosts: serviceHosts(id, ports, true), Routes: routes, Access: access,
 		})
 	}
-	host(svc.ID)
-	for _, apex := range b.planner.apexes[svc.ID] {
+	host(svc.ID, own)
+	for _, id := range b.planner.apexes[svc.ID] {
+		apex := b.planner.snap.Service(id)
+		var ports []uint16
+		for _, p := range b.planner.ports[id] {
+			if slices.Contains(numbers, p.Port) {
+				ports = append(ports, dialled(apex, p))
+			}
+		}
 		// An apex the pod backs too brings its own virtual host.
-		if !slices.Contains(b.key.Services(), apex) {
-			host(apex)
+		if !slices.Contains(b.key.Services(), id) {
+			host(id, ports)
 		}
 	}
 }

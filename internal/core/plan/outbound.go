@@ -7,6 +7,7 @@ import (
 	"openservicemesh.io/osm/internal/core/ir"
 	"openservicemesh.io/osm/internal/core/meshid"
 	"openservicemesh.io/osm/internal/core/names"
+	"openservicemesh.io/osm/internal/core/policy/trafficsplit"
 	"openservicemesh.io/osm/internal/core/snapshot"
 )
 
@@ -17,7 +18,7 @@ func (b *builder) outbound() *ir.Listener {
 	l := &ir.Listener{Passthrough: mesh.Egress}
 	claimed := map[netip.AddrPort]bool{}
 	for _, svc := range b.upstreams() {
-		for _, port := range svc.Ports {
+		for _, port := range b.planner.ports[svc.ID] {
 			if chain, ok := b.outboundChain(svc, port, claimed); ok {
 				l.Chains = append(l.Chains, chain)
 			}
@@ -63,14 +64,11 @@ func (b *builder) upstreams() []*snapshot.Service {
 }
 
 func (b *builder) outboundChain(svc *snapshot.Service, port snapshot.ServicePort, claimed map[netip.AddrPort]bool) (ir.Chain, bool) {
-	if port.Protocol == meshid.Unsupported {
-		return ir.Chain{}, false
-	}
-	dialled, addrs := b.addresses(svc, port)
+	to, addrs := dialled(svc, port), b.addresses(svc, port)
 	// Two headless services may stand before the same pods. Envoy refuses a listener in which two chains match the same
 	// destination, so the first service, in order, keeps the address.
 	addrs = slices.DeleteFunc(addrs, func(a netip.Addr) bool {
-		ap := netip.AddrPortFrom(a, dialled)
+		ap := netip.AddrPortFrom(a, to)
 		taken := claimed[ap]
 		claimed[ap] = true
 		return taken
@@ -81,14 +79,14 @@ func (b *builder) outboundChain(svc *snapshot.Service, port snapshot.ServicePort
 	}
 	chain := ir.Chain{
 		Name:     names.OutboundChain(svc.ID, port.Port, port.Protocol),
-		Match:    ir.ChainMatch{Port: dialled, Addresses: addrStrings(addrs)},
+		Match:    ir.ChainMatch{Port: to, Addresses: addrStrings(addrs)},
 		Protocol: port.Protocol,
 	}
 	if port.Protocol.IsHTTP() {
-		chain.RouteConfig = names.OutboundRoutes(dialled)
-		b.addVirtualHost(chain.RouteConfig, ir.VirtualHost{
+		chain.RouteConfig = names.OutboundRoutes(to)
+		b.addVirtualHost(chain.RouteConfig, false, ir.VirtualHost{
 			Name:   names.OutboundVirtualHost(svc.ID.FQDN()),
-			Hosts:  names.ServiceHosts(svc.ID, dialled, svc.ID.Namespace == b.key.Identity.Namespace),
+			Hosts:  names.ServiceHosts(svc.ID, to, svc.ID.Namespace == b.key.Identity.Namespace),
 			Routes: []ir.Route{{Targets: targets}},
 		})
 	} else {
@@ -97,33 +95,31 @@ func (b *builder) outboundChain(svc *snapshot.Service, port snapshot.ServicePort
 	return chain, len(addrs) > 0
 }
 
-// addresses returns what a client of the port dials: the virtual addresses and the service's port, or, of a headless
-// service, the pods' own addresses and the port they listen on.
-func (b *builder) addresses(svc *snapshot.Service, port snapshot.ServicePort) (uint16, []netip.Addr) {
+// addresses returns what a client of the port dials: the virtual addresses or, of a headless service, those of the
+// pods.
+func (b *builder) addresses(svc *snapshot.Service, port snapshot.ServicePort) []netip.Addr {
 	if !svc.Headless {
-		return port.Port, slices.Clone(svc.ClusterIPs)
+		return slices.Clone(svc.ClusterIPs)
 	}
 	var out []netip.Addr
 	for _, ep := range b.planner.snap.Endpoints[meshid.ServicePort{Service: svc.ID, Port: port.Port}] {
 		out = append(out, ep.Addr.Addr())
 	}
 	slices.SortFunc(out, netip.Addr.Compare)
-	return port.TargetPort, slices.Compact(out)
+	return slices.Compact(out)
 }
 
-// targets returns the clusters of a service port: its own, or those of its split's backends that have a port of the
-// same number.
+// targets returns the clusters of a service port: its own, or those of its split's backends that can take its share.
 func (b *builder) targets(svc *snapshot.Service, port snapshot.ServicePort) []ir.Target {
 	var out []ir.Target
 	var sum uint64
 	for _, backend := range b.planner.splits[svc.ID] {
-		s := b.planner.snap.Service(backend.Service)
-		i := slices.IndexFunc(s.Ports, func(p snapshot.ServicePort) bool { return p.Port == port.Port })
-		if i < 0 {
+		to, ok := trafficsplit.BackendPort(b.planner.ports[backend.Service], port)
+		if !ok {
 			continue
 		}
 		sum += uint64(backend.Weight)
-		out = append(out, ir.Target{Cluster: b.meshCluster(s, s.Ports[i]), Weight: backend.Weight})
+		out = append(out, ir.Target{Cluster: b.meshCluster(b.planner.snap.Service(backend.Service), to), Weight: backend.Weight})
 	}
 	if sum > 0 {
 		return out

@@ -12,6 +12,7 @@ import (
 	"openservicemesh.io/osm/internal/core/policy"
 	"openservicemesh.io/osm/internal/core/policy/routegroup"
 	"openservicemesh.io/osm/internal/core/policy/tcproute"
+	"openservicemesh.io/osm/internal/core/policy/tlsparams"
 	"openservicemesh.io/osm/internal/core/policy/trafficsplit"
 	"openservicemesh.io/osm/internal/core/policy/traffictarget"
 	"openservicemesh.io/osm/internal/core/snapshot"
@@ -25,6 +26,8 @@ type Planner struct {
 	byDest   map[meshid.Identity][]traffictarget.Grant
 	dests    map[meshid.Identity]map[meshid.Identity]bool // source → destinations it may call
 	apexes   map[meshid.Service][]meshid.Service          // backend → apexes split over it, sorted
+	tls      snapshot.TLSParams
+	ports    map[meshid.Service][]snapshot.ServicePort // the ports that the mesh carries
 	findings []snapshot.Finding
 }
 
@@ -36,6 +39,8 @@ func New(s *snapshot.Snapshot) *Planner {
 		dests:  map[meshid.Identity]map[meshid.Identity]bool{},
 		apexes: map[meshid.Service][]meshid.Service{},
 	}
+	p.tls, p.findings = tlsparams.Compile(s.Mesh.TLS, s.Mesh.Namespace)
+	p.compilePorts()
 	p.compileAccess()
 	p.compileSplits()
 	p.findings = append(p.findings, policy.NotSupported(s.Policies)...)
@@ -83,7 +88,11 @@ func (p *Planner) compileAccess() {
 
 func (p *Planner) compileSplits() {
 	var f []snapshot.Finding
-	p.splits, f = trafficsplit.Compile(snapshot.List[*split.TrafficSplit](p.snap.Policies, trafficsplit.Kind), p.snap.Service)
+	services := trafficsplit.Lookup{
+		Exists: func(id meshid.Service) bool { return p.snap.Service(id) != nil },
+		Ports:  func(id meshid.Service) []snapshot.ServicePort { return p.ports[id] },
+	}
+	p.splits, f = trafficsplit.Compile(snapshot.List[*split.TrafficSplit](p.snap.Policies, trafficsplit.Kind), services)
 	p.findings = append(p.findings, f...)
 	for apex, backends := range p.splits {
 		for _, b := range backends {
@@ -98,7 +107,7 @@ func (p *Planner) compileSplits() {
 // Plan computes the configuration of one kind of proxy.
 func (p *Planner) Plan(k Key) ir.Proxy {
 	b := &builder{planner: p, key: k, clusters: map[string]ir.Cluster{}, trusts: map[string]ir.Trust{}, routes: map[string]*ir.RouteConfig{}}
-	tls := p.snap.Mesh.TLS
+	tls := p.tls
 	proxy := ir.Proxy{
 		Identity:    k.Identity,
 		TrustDomain: p.snap.Mesh.TrustDomain,

@@ -26,12 +26,16 @@ type Backend struct {
 // Splits maps an apex service to its backends, sorted by service. The weights of one apex sum to at least 1.
 type Splits map[meshid.Service][]Backend
 
-// Services finds a service of the snapshot, or nil.
-type Services func(meshid.Service) *snapshot.Service
+// Lookup finds services of the snapshot.
+type Lookup struct {
+	Exists func(meshid.Service) bool
+	// Ports returns the ports of a service that the mesh carries.
+	Ports func(meshid.Service) []snapshot.ServicePort
+}
 
 // Compile compiles every object, in order; the first split of an apex wins. A split that cannot be compiled is ignored
 // alone: the apex then stands for itself.
-func Compile(objects []*split.TrafficSplit, services Services) (Splits, []snapshot.Finding) {
+func Compile(objects []*split.TrafficSplit, services Lookup) (Splits, []snapshot.Finding) {
 	splits := Splits{}
 	owner := map[meshid.Service]string{}
 	var findings []snapshot.Finding
@@ -51,7 +55,7 @@ func Compile(objects []*split.TrafficSplit, services Services) (Splits, []snapsh
 
 type compiler struct {
 	object   *split.TrafficSplit
-	services Services
+	services Lookup
 	findings []snapshot.Finding
 }
 
@@ -68,7 +72,7 @@ func (c *compiler) compile() (meshid.Service, []Backend, bool) {
 		c.report(snapshot.Error, "", "InvalidService", "spec.service: %v", err)
 		return meshid.Service{}, nil, false
 	}
-	if c.services(apex) == nil {
+	if !c.services.Exists(apex) {
 		c.report(snapshot.Error, "", "ServiceNotFound",
 			"spec.service: Service %s does not exist in a namespace of the mesh; clients need it to resolve the name", apex)
 		return apex, nil, false
@@ -77,7 +81,7 @@ func (c *compiler) compile() (meshid.Service, []Backend, bool) {
 	var sum uint64
 	for i, b := range o.Spec.Backends {
 		id := meshid.Service{Namespace: o.Namespace, Name: b.Service}
-		if c.services(id) == nil {
+		if !c.services.Exists(id) {
 			c.report(snapshot.Warning, "", "BackendNotFound",
 				"spec.backends[%d].service: Service %s does not exist; its share goes to the others", i, id)
 			continue
@@ -94,7 +98,33 @@ func (c *compiler) compile() (meshid.Service, []Backend, bool) {
 			"spec.backends: the weights of the existing backends sum to %d; they must sum to 1 or more (and less than 2^32)", sum)
 		return apex, nil, false
 	}
-	return apex, merge(backends), true
+	backends = merge(backends)
+	c.checkPorts(apex, backends)
+	return apex, backends, true
+}
+
+// checkPorts reports backends that cannot take their share of a port of the apex.
+func (c *compiler) checkPorts(apex meshid.Service, backends []Backend) {
+	for _, port := range c.services.Ports(apex) {
+		for _, b := range backends {
+			if _, ok := BackendPort(c.services.Ports(b.Service), port); !ok && b.Weight > 0 {
+				c.report(snapshot.Warning, "", "BackendPortNotFound",
+					"spec.backends: Service %s has no port %d of the same kind (%s) as %s; its share of that port goes to the others",
+					b.Service, port.Port, port.Protocol, apex)
+			}
+		}
+	}
+}
+
+// BackendPort finds the port of a backend that takes the share of an apex's port: the one of the same number. Requests
+// cannot be sent to a port that takes bytes, nor bytes to one that takes requests.
+func BackendPort(backend []snapshot.ServicePort, apex snapshot.ServicePort) (snapshot.ServicePort, bool) {
+	for _, p := range backend {
+		if p.Port == apex.Port && p.Protocol.IsHTTP() == apex.Protocol.IsHTTP() {
+			return p, true
+		}
+	}
+	return snapshot.ServicePort{}, false
 }
 
 // merge adds up the shares of a backend that is listed twice.

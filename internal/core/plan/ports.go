@@ -1,0 +1,75 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+
+	"openservicemesh.io/osm/internal/core/meshid"
+	"openservicemesh.io/osm/internal/core/names"
+	"openservicemesh.io/osm/internal/core/snapshot"
+)
+
+// reservedPorts are the sidecar's own. A Service that leads to one would open the sidecar's admin interface, or a way
+// around its authorization, to everybody who may call the Service.
+var reservedPorts = []uint16{
+	names.PortEnvoyAdmin, names.PortOutbound, names.PortInbound, names.PortEnvoyMetrics, names.PortProbeLiveness,
+	names.PortProbeReadiness, names.PortProbeStartup, names.PortHealthcheck, names.PortSidecarReady,
+}
+
+// compilePorts decides which ports of each service the mesh carries, and reports the others.
+func (p *Planner) compilePorts() {
+	p.ports = make(map[meshid.Service][]snapshot.ServicePort, len(p.snap.Services))
+	for _, svc := range p.snap.Services {
+		byTarget := map[uint16]snapshot.ServicePort{}
+		usable := make([]snapshot.ServicePort, 0, len(svc.Ports))
+		for _, port := range svc.Ports {
+			reason, why := unusable(port, byTarget)
+			if why == "" {
+				byTarget[port.TargetPort] = port
+				usable = append(usable, port)
+				continue
+			}
+			p.findings = append(p.findings, snapshot.Finding{
+				Object:   snapshot.ObjectRef{Kind: "Service", Namespace: svc.ID.Namespace, Name: svc.ID.Name},
+				Severity: snapshot.Warning, Reason: reason,
+				Message: fmt.Sprintf("spec.ports: port %d (%s) is not carried by the mesh: %s", port.Port, port.Name, why)})
+		}
+		p.ports[svc.ID] = usable
+	}
+}
+
+// unusable says why the mesh does not carry a port; empty when it does.
+func unusable(port snapshot.ServicePort, byTarget map[uint16]snapshot.ServicePort) (reason, why string) {
+	first, shared := byTarget[port.TargetPort]
+	switch {
+	case port.Protocol == meshid.Unsupported:
+		return "UnsupportedProtocol", "its appProtocol is none of http, grpc, tcp and tcp-server-first"
+	case slices.Contains(reservedPorts, port.TargetPort):
+		return "ReservedPort", fmt.Sprintf("its target port %d belongs to the sidecar; let the application listen elsewhere", port.TargetPort)
+	case shared && first.Protocol != port.Protocol:
+		return "ProtocolConflict", fmt.Sprintf("port %d has the same target port %d and speaks %s, this one %s; one target port speaks one protocol",
+			first.Port, port.TargetPort, first.Protocol, port.Protocol)
+	}
+	return "", ""
+}
+
+// dialled is the port number that callers use for a service port: of a headless service they call the pods directly.
+func dialled(svc *snapshot.Service, port snapshot.ServicePort) uint16 {
+	if svc.Headless {
+		return port.TargetPort
+	}
+	return port.Port
+}
+
+// serviceHosts lists the host names of a service on several ports, without repetition.
+func serviceHosts(id meshid.Service, ports []uint16, short bool) []string {
+	var out []string
+	for _, p := range ports {
+		for _, h := range names.ServiceHosts(id, p, short) {
+			if !slices.Contains(out, h) {
+				out = append(out, h)
+			}
+		}
+	}
+	return out
+}
