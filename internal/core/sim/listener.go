@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 
-	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	netrbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/rbac/v3"
@@ -26,11 +25,27 @@ type chain struct {
 	port        uint16
 	addrs       []netip.Prefix
 	serverNames []string
-	tls         bool
+	alpn        []string
+	wantsTLS    bool
+	tls         *tlsServer
 	access      *rules
 	http        bool
+	paths       normalizer
 	routeConfig string
 	tcp         []target
+}
+
+// tlsServer is a chain's side of a handshake.
+type tlsServer struct {
+	clientCert bool
+	trust      trust
+}
+
+// hello is what a client says first.
+type hello struct {
+	tls  bool
+	sni  string
+	alpn []string
 }
 
 type target struct {
@@ -58,7 +73,7 @@ func readListener(set *envoy.Resources, name string) (*listener, error) {
 	}
 	out := &listener{passthrough: m.DefaultFilterChain != nil}
 	for _, fc := range m.FilterChains {
-		c, err := readChain(fc)
+		c, err := readChain(set, fc)
 		if err != nil {
 			return nil, fmt.Errorf("%s: chain %s: %w", name, fc.Name, err)
 		}
@@ -67,11 +82,14 @@ func readListener(set *envoy.Resources, name string) (*listener, error) {
 	return out, nil
 }
 
-func readChain(fc *listenerv3.FilterChain) (chain, error) {
+func readChain(set *envoy.Resources, fc *listenerv3.FilterChain) (chain, error) {
 	match := fc.GetFilterChainMatch()
 	c := chain{
 		name: fc.Name, port: uint16(match.GetDestinationPort().GetValue()),
-		serverNames: match.GetServerNames(), tls: fc.TransportSocket != nil,
+		serverNames: match.GetServerNames(), alpn: match.GetApplicationProtocols(), wantsTLS: match.GetTransportProtocol() == "tls",
+	}
+	if err := c.readSocket(set, fc); err != nil {
+		return c, err
 	}
 	for _, r := range match.GetPrefixRanges() {
 		ip, err := netip.ParseAddr(r.AddressPrefix)
@@ -88,6 +106,19 @@ func readChain(fc *listenerv3.FilterChain) (chain, error) {
 	return c, nil
 }
 
+func (c *chain) readSocket(set *envoy.Resources, fc *listenerv3.FilterChain) error {
+	if fc.TransportSocket == nil {
+		return nil
+	}
+	m := &tlsv3.DownstreamTlsContext{}
+	if err := fc.TransportSocket.GetTypedConfig().UnmarshalTo(m); err != nil {
+		return err
+	}
+	t, err := readTrust(set, m.GetCommonTlsContext())
+	c.tls = &tlsServer{clientCert: m.RequireClientCertificate.GetValue(), trust: t}
+	return err
+}
+
 func (c *chain) readFilter(f *listenerv3.Filter) error {
 	m, err := f.GetTypedConfig().UnmarshalNew()
 	if err != nil {
@@ -97,7 +128,7 @@ func (c *chain) readFilter(f *listenerv3.Filter) error {
 	case *netrbacv3.RBAC:
 		c.access = &rules{m.Rules}
 	case *hcmv3.HttpConnectionManager:
-		c.http, c.routeConfig = true, m.GetRds().GetRouteConfigName()
+		c.http, c.routeConfig, c.paths = true, m.GetRds().GetRouteConfigName(), readNormalizer(m)
 	case *tcpv3.TcpProxy:
 		if name := m.GetCluster(); name != "" {
 			c.tcp = []target{{name, 1}}
@@ -128,50 +159,46 @@ func (l *listener) byDestination(to netip.AddrPort) *chain {
 	return wildcard
 }
 
-func (l *listener) byServerName(port uint16, sni string) *chain {
+// byHello finds the chain of an inbound connection. An empty list of a chain takes anything.
+func (l *listener) byHello(port uint16, h hello) *chain {
 	for i, c := range l.chains {
-		if c.port == port && slices.Contains(c.serverNames, sni) {
+		if c.port == port && (!c.wantsTLS || h.tls) &&
+			(len(c.serverNames) == 0 || slices.Contains(c.serverNames, h.sni)) &&
+			(len(c.alpn) == 0 || slices.ContainsFunc(c.alpn, func(a string) bool { return slices.Contains(h.alpn, a) })) {
 			return &l.chains[i]
 		}
 	}
 	return nil
 }
 
-type cluster struct {
-	serverName string
-	accepted   []string
+// trust is which certificates of the mesh are accepted. No names take any.
+type trust struct{ names []string }
+
+func (t trust) accepts(principal string) bool {
+	return len(t.names) == 0 || slices.Contains(t.names, principal)
 }
 
-// accepts reports whether the client takes a server's certificate for the cluster's. An empty list takes any.
-func (c cluster) accepts(principal string) bool {
-	return len(c.accepted) == 0 || slices.Contains(c.accepted, principal)
-}
-
-func upstream(set *envoy.Resources, name string) (cluster, error) {
-	r := set.Get(envoy.Cluster, name)
-	if r == nil {
-		return cluster{}, fmt.Errorf("cluster %s is referred to but not among the resources", name)
-	}
-	m := &clusterv3.Cluster{}
-	if err := r.Body.UnmarshalTo(m); err != nil {
-		return cluster{}, err
-	}
-	tls := &tlsv3.UpstreamTlsContext{}
-	if err := m.GetTransportSocket().GetTypedConfig().UnmarshalTo(tls); err != nil {
-		return cluster{}, fmt.Errorf("cluster %s: %w", name, err)
-	}
-	trust := tls.GetCommonTlsContext().GetValidationContextSdsSecretConfig().GetName()
-	s := set.Get(envoy.Secret, trust)
+// readTrust reads the validation secret that a TLS context names.
+func readTrust(set *envoy.Resources, c *tlsv3.CommonTlsContext) (trust, error) {
+	name := c.GetValidationContextSdsSecretConfig().GetName()
+	s := set.Get(envoy.Secret, name)
 	if s == nil {
-		return cluster{}, fmt.Errorf("secret %s is referred to but not among the resources", trust)
+		return trust{}, fmt.Errorf("secret %s is referred to but not among the resources", name)
 	}
 	secret := &tlsv3.Secret{}
 	if err := s.Body.UnmarshalTo(secret); err != nil {
-		return cluster{}, err
+		return trust{}, err
 	}
-	out := cluster{serverName: tls.Sni}
-	for _, n := range secret.GetValidationContext().GetMatchTypedSubjectAltNames() {
-		out.accepted = append(out.accepted, n.GetMatcher().GetExact())
+	v := secret.GetValidationContext()
+	if len(v.GetTrustedCa().GetInlineBytes()) == 0 || v.TrustChainVerification != tlsv3.CertificateValidationContext_VERIFY_TRUST_CHAIN {
+		return trust{}, fmt.Errorf("secret %s accepts certificates of anybody", name)
+	}
+	var out trust
+	for _, n := range v.GetMatchTypedSubjectAltNames() {
+		if n.SanType != tlsv3.SubjectAltNameMatcher_DNS || n.GetMatcher().GetExact() == "" {
+			return trust{}, fmt.Errorf("secret %s matches names in a way not known to the simulator", name)
+		}
+		out.names = append(out.names, n.GetMatcher().GetExact())
 	}
 	return out, nil
 }

@@ -4,16 +4,15 @@ import (
 	"fmt"
 	"net/netip"
 
-	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
-
 	"openservicemesh.io/osm/internal/core/envoy"
 )
 
 // Proxy is one sidecar's configuration.
 type Proxy struct {
-	// Principal is the name in the workload's certificate.
-	Principal string
-	Resources *envoy.Resources
+	// Principal is the name in the workload's certificate, CertSecret the secret it is delivered as.
+	Principal  string
+	CertSecret string
+	Resources  *envoy.Resources
 	// Endpoints returns the load assignment of a cluster, or nil.
 	Endpoints func(cluster string) *envoy.Resource
 }
@@ -62,6 +61,8 @@ type Outcome struct {
 	By string
 	// Cluster is the client's cluster that was chosen, if it came to that.
 	Cluster string
+	// Path is what the application is asked for, when a request reaches it.
+	Path string
 }
 
 func (o Outcome) String() string {
@@ -90,6 +91,11 @@ func FromMesh(client *Proxy, mesh Mesh, call Call) (Outcome, error) {
 	}
 	targets := chain.tcp
 	if chain.http {
+		judged, ok := chain.paths.request(*req)
+		if !ok {
+			return Outcome{End: Answered, Code: 400, By: "client: path"}, nil
+		}
+		req = &judged
 		route, err := findRoute(client.Resources, chain.routeConfig, *req)
 		if err != nil {
 			return Outcome{}, err
@@ -132,16 +138,34 @@ func toCluster(client *Proxy, mesh Mesh, cluster string, http bool, req *Request
 		failed.By = "certificate of " + server.Principal + " is not accepted for " + cluster
 		return failed, nil
 	}
-	out, err := atServer(server, client.Principal, up.serverName, addr, req)
-	if http && out.End == Reset {
+	if up.certSecret != "" && up.certSecret != client.CertSecret {
+		return Outcome{}, fmt.Errorf("cluster %s shows certificate %s, which is not the client's", cluster, up.certSecret)
+	}
+	c := caller{principal: client.Principal, hello: hello{tls: true, sni: up.serverName, alpn: up.alpn}, http2: up.http2}
+	out, err := atServer(server, c, addr, req)
+	if http && (out.End == Reset || out.End == Refused) {
 		out.End, out.Code = Answered, 503
 	}
 	return out, err
 }
 
-// FromOutside follows a plaintext connection of somebody without a sidecar to a pod of the mesh. The inbound listener
-// has chains for the mesh's TLS only.
-func FromOutside(server *Proxy) (Outcome, error) {
+// caller is what a server's sidecar sees of a client's.
+type caller struct {
+	principal string
+	hello     hello
+	http2     bool
+}
+
+// Stranger is a client without the mesh's certificate.
+type Stranger struct {
+	// TLS is whether it opens with a TLS handshake; ServerName and ALPN are what it says in it.
+	TLS        bool
+	ServerName string
+	ALPN       string
+}
+
+// FromOutside follows a connection of somebody without a sidecar to a port of a pod of the mesh.
+func FromOutside(server *Proxy, port uint16, who Stranger) (Outcome, error) {
 	l, err := inboundListener(server.Resources)
 	if err != nil {
 		return Outcome{}, err
@@ -149,16 +173,21 @@ func FromOutside(server *Proxy) (Outcome, error) {
 	if l == nil {
 		return Outcome{End: Refused, By: "no inbound listener"}, nil
 	}
-	for _, c := range l.chains {
-		if !c.tls {
-			return Outcome{End: Connected, By: c.name}, nil
-		}
+	hello := hello{tls: who.TLS, sni: who.ServerName, alpn: []string{who.ALPN}}
+	chain := l.byHello(port, hello)
+	switch {
+	case chain == nil:
+		return Outcome{End: Reset, By: "no inbound filter chain takes it"}, nil
+	case chain.tls != nil && (chain.tls.clientCert || !who.TLS):
+		return Outcome{End: Reset, By: chain.name + " wants a certificate of the mesh"}, nil
+	case chain.access != nil:
+		return Outcome{End: Reset, By: chain.name + " admits nobody without a name"}, nil
 	}
-	return Outcome{End: Reset, By: "no inbound filter chain takes plaintext"}, nil
+	return Outcome{End: Connected, By: chain.name}, nil
 }
 
 // atServer follows a mesh connection into the server's sidecar.
-func atServer(server *Proxy, principal, sni string, addr netip.AddrPort, req *Request) (Outcome, error) {
+func atServer(server *Proxy, c caller, addr netip.AddrPort, req *Request) (Outcome, error) {
 	l, err := inboundListener(server.Resources)
 	if err != nil {
 		return Outcome{}, err
@@ -166,19 +195,33 @@ func atServer(server *Proxy, principal, sni string, addr netip.AddrPort, req *Re
 	if l == nil {
 		return Outcome{End: Reset, By: "server: no inbound listener"}, nil
 	}
-	chain := l.byServerName(addr.Port(), sni)
+	chain := l.byHello(addr.Port(), c.hello)
 	if chain == nil {
-		return Outcome{End: Reset, By: "server: no inbound filter chain for " + sni}, nil
+		return Outcome{End: Reset, By: "server: no inbound filter chain for " + c.hello.sni}, nil
+	}
+	if chain.tls == nil || !chain.tls.clientCert {
+		return Outcome{}, fmt.Errorf("%s does not ask for the caller's certificate", chain.name)
+	}
+	if !chain.tls.trust.accepts(c.principal) {
+		return Outcome{End: Reset, By: "server: " + chain.name + " does not accept the certificate of " + c.principal}, nil
 	}
 	if chain.access != nil {
-		if ok, _ := chain.access.allowsConnection(principal, addr.Port()); !ok {
+		if ok, _ := chain.access.allowsConnection(c.principal, addr.Port()); !ok {
 			return Outcome{End: Reset, By: "server: " + chain.name + " admits no such principal"}, nil
 		}
 	}
 	if !chain.http {
 		return Outcome{End: Connected, By: chain.name}, nil
 	}
-	route, err := findRoute(server.Resources, chain.routeConfig, *req)
+	if req == nil {
+		// Bytes that are no request, or a request to a sidecar that was not told so, are answered 400 and closed.
+		return Outcome{End: Reset, By: "server: " + chain.name + " wants HTTP"}, nil
+	}
+	judged, ok := chain.paths.request(*req)
+	if !ok {
+		return Outcome{End: Answered, Code: 400, By: "server: path"}, nil
+	}
+	route, err := findRoute(server.Resources, chain.routeConfig, judged)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -186,31 +229,13 @@ func atServer(server *Proxy, principal, sni string, addr netip.AddrPort, req *Re
 		return Outcome{End: Answered, Code: 404, By: "server: " + chain.routeConfig}, nil
 	}
 	if route.access != nil {
-		ok, by := route.access.allowsRequest(principal, *req)
+		ok, by := route.access.allowsRequest(c.principal, judged)
 		if !ok {
 			return Outcome{End: Answered, Code: 403, By: "server: " + route.host}, nil
 		}
-		return Outcome{End: Answered, Code: 200, By: by}, nil
+		return Outcome{End: Answered, Code: 200, By: by, Path: judged.Path}, nil
 	}
-	return Outcome{End: Answered, Code: 200, By: route.host}, nil
-}
-
-func firstEndpoint(r *envoy.Resource) (netip.AddrPort, bool, error) {
-	if r == nil {
-		return netip.AddrPort{}, false, nil
-	}
-	m := &endpointv3.ClusterLoadAssignment{}
-	if err := r.Body.UnmarshalTo(m); err != nil {
-		return netip.AddrPort{}, false, err
-	}
-	for _, l := range m.Endpoints {
-		for _, e := range l.LbEndpoints {
-			sa := e.GetEndpoint().GetAddress().GetSocketAddress()
-			ip, err := netip.ParseAddr(sa.GetAddress())
-			return netip.AddrPortFrom(ip, uint16(sa.GetPortValue())), err == nil, err
-		}
-	}
-	return netip.AddrPort{}, false, nil
+	return Outcome{End: Answered, Code: 200, By: route.host, Path: judged.Path}, nil
 }
 
 func pick(targets []target, n uint32) string {

@@ -1,0 +1,94 @@
+package sim
+
+import (
+	"strings"
+
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+)
+
+// normalizer rewrites a request's path as the connection manager is told to, in Envoy's order: escaped slashes, dot
+// segments, repeated slashes. It returns false when the request is refused with 400.
+type normalizer struct{ unescape, dots, merge, hostDot bool }
+
+func readNormalizer(m *hcmv3.HttpConnectionManager) normalizer {
+	return normalizer{
+		unescape: m.PathWithEscapedSlashesAction == hcmv3.HttpConnectionManager_UNESCAPE_AND_FORWARD,
+		dots:     m.NormalizePath.GetValue(),
+		merge:    m.MergeSlashes,
+		hostDot:  m.StripTrailingHostDot,
+	}
+}
+
+// request returns the request as routes and rules see it.
+func (n normalizer) request(r Request) (Request, bool) {
+	var ok bool
+	r.Path, ok = n.path(r.Path)
+	if n.hostDot {
+		name, port, hasPort := strings.Cut(r.Host, ":")
+		r.Host = strings.TrimSuffix(name, ".")
+		if hasPort {
+			r.Host += ":" + port
+		}
+	}
+	return r, ok
+}
+
+func (n normalizer) path(p string) (string, bool) {
+	// A fragment is no part of a request; Envoy refuses it whatever is configured.
+	if strings.Contains(p, "#") {
+		return "", false
+	}
+	path, query, hasQuery := strings.Cut(p, "?")
+	if n.unescape {
+		path = unescapeSlashes(path)
+	}
+	if n.dots {
+		if !strings.HasPrefix(path, "/") {
+			return "", false
+		}
+		path = removeDots(strings.ReplaceAll(path, `\`, "/"))
+	}
+	if n.merge {
+		path = mergeSlashes(path)
+	}
+	if hasQuery {
+		path += "?" + query
+	}
+	return path, true
+}
+
+var escapedSlashes = strings.NewReplacer("%2f", "/", "%2F", "/", "%5c", `\`, "%5C", `\`)
+
+func unescapeSlashes(p string) string { return escapedSlashes.Replace(p) }
+
+// removeDots resolves "." and ".." (RFC 3986, 5.2.4), also where the dots are written "%2e".
+func removeDots(p string) string {
+	var out []string
+	segments := strings.Split(p, "/")[1:]
+	for i, s := range segments {
+		last := i == len(segments)-1
+		switch strings.ReplaceAll(strings.ToLower(s), "%2e", ".") {
+		case ".":
+			if last {
+				out = append(out, "")
+			}
+		case "..":
+			if len(out) > 0 {
+				out = out[:len(out)-1]
+			}
+			if last {
+				out = append(out, "")
+			}
+		default:
+			out = append(out, s)
+		}
+	}
+	return "/" + strings.Join(out, "/")
+}
+
+func mergeSlashes(p string) string {
+	for strings.Contains(p, "//") {
+		p = strings.ReplaceAll(p, "//", "/")
+	}
+	return p
+}
