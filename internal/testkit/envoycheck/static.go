@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
+	"openservicemesh.io/osm/internal/core/bootstrap"
 	"openservicemesh.io/osm/internal/core/envoy"
 	"openservicemesh.io/osm/internal/core/envoy/filters"
 )
@@ -22,7 +23,7 @@ import (
 // the workload's.
 func Static(set *envoy.Resources, endpoints func(cluster string) *envoy.Resource, cert Certificate) (*bootstrapv3.Bootstrap, error) {
 	s := &assembler{set: set, endpoints: endpoints, cert: cert}
-	out := &bootstrapv3.Bootstrap{StaticResources: &bootstrapv3.Bootstrap_StaticResources{}}
+	out := &bootstrapv3.Bootstrap{LayeredRuntime: bootstrap.Runtime(), StaticResources: &bootstrapv3.Bootstrap_StaticResources{}}
 	for _, r := range set.List(envoy.Cluster) {
 		c, err := s.cluster(r)
 		if err != nil {

@@ -1,0 +1,91 @@
+package pipeline
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"openservicemesh.io/osm/internal/core/envoy"
+	"openservicemesh.io/osm/internal/core/snapshot"
+	"openservicemesh.io/osm/internal/pipeline"
+	"openservicemesh.io/osm/internal/testkit/envoycheck"
+)
+
+// TestEnvoyAccepts has a real Envoy read the whole configuration of every proxy of every case, the ones that are not
+// kept included. Equal configurations are read once.
+func TestEnvoyAccepts(t *testing.T) {
+	binary := envoycheck.Binary(t)
+	ca := newAuthority(t)
+	cert := ca.issue(t, "any.any.cluster.local")
+	seen := map[string]bool{}
+	for _, name := range caseNames(t) {
+		c := readCase(t, name)
+		view, err := pipeline.New(ca.bundle).Apply(c.snap, snapshot.Changed{Config: true})
+		require.NoError(t, err)
+		for _, p := range c.mesh.Proxies() {
+			set := view.Config(p.Key)
+			require.NotNil(t, set, "%s: %s", name, p.Key)
+			if seen[set.Version] || len(set.List(envoy.Listener)) == 0 {
+				continue
+			}
+			seen[set.Version] = true
+			t.Run(name+"/"+p.Identity().String(), func(t *testing.T) {
+				t.Parallel()
+				b, err := envoycheck.Static(set, view.Endpoints, cert)
+				require.NoError(t, err)
+				require.NoError(t, envoycheck.Validate(t.Context(), binary, t.TempDir(), b))
+			})
+		}
+	}
+}
+
+// authority signs certificates for one test run.
+type authority struct {
+	cert   *x509.Certificate
+	key    *ecdsa.PrivateKey
+	bundle []byte
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test root"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	require.NoError(t, err)
+	cert, err := x509.ParseCertificate(der)
+	require.NoError(t, err)
+	return &authority{cert: cert, key: key, bundle: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}
+}
+
+// issue makes a workload's certificate: its name is the common name and the only DNS name.
+func (a *authority) issue(t *testing.T, principal string) envoycheck.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
+	require.NoError(t, err)
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{CommonName: principal}, DNSNames: []string{principal},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}, a.cert, &key.PublicKey, a.key)
+	require.NoError(t, err)
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	return envoycheck.Certificate{
+		Chain: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		Key:   pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
+	}
+}
