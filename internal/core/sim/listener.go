@@ -29,7 +29,7 @@ type chain struct {
 	wantsTLS    bool
 	tls         *tlsServer
 	access      *rules
-	http        bool
+	http, http2 bool
 	paths       normalizer
 	routeConfig string
 	tcp         []target
@@ -129,6 +129,7 @@ func (c *chain) readFilter(f *listenerv3.Filter) error {
 		c.access = &rules{m.Rules}
 	case *hcmv3.HttpConnectionManager:
 		c.http, c.routeConfig, c.paths = true, m.GetRds().GetRouteConfigName(), readNormalizer(m)
+		c.http2 = m.CodecType == hcmv3.HttpConnectionManager_HTTP2
 	case *tcpv3.TcpProxy:
 		if name := m.GetCluster(); name != "" {
 			c.tcp = []target{{name, 1}}

@@ -213,6 +213,9 @@ func atServer(server *Proxy, c caller, addr netip.AddrPort, req *Request) (Outco
 	if !chain.http {
 		return Outcome{End: Connected, By: chain.name}, nil
 	}
+	if c.http2 != chain.http2 {
+		return Outcome{End: Answered, Code: 502, By: "server: " + chain.name + " speaks another version of HTTP"}, nil
+	}
 	if req == nil {
 		// Bytes that are no request, or a request to a sidecar that was not told so, are answered 400 and closed.
 		return Outcome{End: Reset, By: "server: " + chain.name + " wants HTTP"}, nil

@@ -39,6 +39,11 @@ func connectionManager(c ir.Chain) *listenerv3.Filter {
 		StripTrailingHostDot:  true,
 		AccessLog:             accessLog(),
 	}
+	if c.MTLS != nil {
+		// Sidecars speak HTTP/2 to each other. Left to find out, Envoy would go by ALPN, where "osm" is no HTTP version
+		// it knows, and take every connection for HTTP/1.1.
+		m.CodecType = hcmv3.HttpConnectionManager_HTTP2
+	}
 	if c.NormalizePaths {
 		normalize(m)
 	}

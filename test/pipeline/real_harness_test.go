@@ -1,0 +1,160 @@
+package pipeline
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"openservicemesh.io/osm/internal/core/names"
+	"openservicemesh.io/osm/internal/core/snapshot"
+	"openservicemesh.io/osm/internal/pipeline"
+	"openservicemesh.io/osm/internal/render"
+	"openservicemesh.io/osm/internal/testkit/envoycheck"
+)
+
+// realMesh is realInput with real sidecars.
+type realMesh struct {
+	*world
+	ca    *authority
+	ports map[string]int
+}
+
+func newRealMesh(t *testing.T, permissive bool) *realMesh {
+	t.Helper()
+	m := &realMesh{ca: newAuthority(t), ports: map[string]int{}}
+	pairs := []string{"PERMISSIVE", strconv.FormatBool(permissive)}
+	for _, p := range []string{"PORT_WEB", "PORT_RPC", "PORT_DB", "PORT_ADMIN", "PORT_METRICS"} {
+		m.ports[p] = freePort(t)
+		pairs = append(pairs, p, strconv.Itoa(m.ports[p]))
+	}
+	text := strings.NewReplacer(pairs...).Replace(realInput)
+	c := &testCase{name: "real", dir: "real"}
+	c.snap, c.findings = load(t, "real", []byte(text))
+	require.Empty(t, c.findings)
+	c.mesh = render.New(c.snap)
+	require.Empty(t, c.mesh.Findings())
+	view, err := pipeline.New(m.ca.bundle).Apply(c.snap, snapshot.Changed{Config: true})
+	require.NoError(t, err)
+	m.world = &world{testCase: c, view: view}
+	return m
+}
+
+// freePort finds a port that is free on every loopback address.
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "0.0.0.0:0")
+	require.NoError(t, err)
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func (m *realMesh) addr(ip, port string) string { return fmt.Sprintf("%s:%d", ip, m.ports[port]) }
+
+// start runs the sidecar of a service account with a certificate of the principal.
+func (m *realMesh) start(t *testing.T, name, principal string) {
+	t.Helper()
+	p, err := m.mesh.Find(name)
+	require.NoError(t, err)
+	b, err := envoycheck.Static(m.view.Config(p.Key), m.view.Endpoints, m.ca.issue(t, principal))
+	require.NoError(t, err)
+	m.onLoopback(t, b, m.podIP(t, p))
+	runEnvoy(t, b)
+	for _, l := range b.StaticResources.Listeners {
+		a := l.Address.GetSocketAddress()
+		waitFor(t, net.JoinHostPort(a.Address, strconv.Itoa(int(a.GetPortValue()))))
+	}
+}
+
+func (m *realMesh) podIP(t *testing.T, p render.Proxy) string {
+	t.Helper()
+	for _, pod := range m.snap.Pods {
+		if pod.ID.String() == p.Pods[0] {
+			return pod.IPs[0].String()
+		}
+	}
+	require.Fail(t, "no such pod")
+	return ""
+}
+
+// onLoopback gives each filter chain a listener on the address that it matches, which stands for the redirection of a
+// pod's connections. Nothing else of the configuration is changed, but for the ports of admin and metrics.
+func (m *realMesh) onLoopback(t *testing.T, b *bootstrapv3.Bootstrap, podIP string) {
+	t.Helper()
+	var out []*listenerv3.Listener
+	for _, l := range b.StaticResources.Listeners {
+		if l.Name == names.ListenerMetrics {
+			l.Address = tcpAddress(podIP, uint32(m.ports["PORT_METRICS"]))
+			out = append(out, l)
+			continue
+		}
+		for _, c := range l.FilterChains {
+			one := proto.CloneOf(l)
+			one.Name = c.Name
+			one.FilterChains = []*listenerv3.FilterChain{c}
+			ip := podIP
+			if r := c.FilterChainMatch.PrefixRanges; len(r) > 0 {
+				ip = r[0].AddressPrefix
+			}
+			require.True(t, netip.MustParseAddr(ip).IsLoopback(), ip)
+			one.Address = tcpAddress(ip, c.FilterChainMatch.DestinationPort.GetValue())
+			out = append(out, one)
+		}
+	}
+	b.StaticResources.Listeners = out
+	for _, c := range b.StaticResources.Clusters {
+		if c.Name == names.ClusterMetrics {
+			c.LoadAssignment.Endpoints[0].LbEndpoints[0].GetEndpoint().Address = tcpAddress("127.0.0.1", uint32(m.ports["PORT_ADMIN"]))
+		}
+	}
+}
+
+func tcpAddress(ip string, port uint32) *corev3.Address {
+	return &corev3.Address{Address: &corev3.Address_SocketAddress{SocketAddress: &corev3.SocketAddress{
+		Address: ip, PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: port}}}}
+}
+
+// runEnvoy starts an Envoy that ends with the test.
+func runEnvoy(t *testing.T, b *bootstrapv3.Bootstrap) {
+	t.Helper()
+	text, err := protojson.Marshal(b)
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "envoy.json")
+	require.NoError(t, os.WriteFile(file, text, 0o600))
+	var log bytes.Buffer
+	cmd := exec.Command(envoycheck.Binary(t), "-c", file, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warn")
+	cmd.Stdout, cmd.Stderr = &log, &log
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Log(log.String())
+		}
+	})
+}
+
+func waitFor(t *testing.T, addr string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		c, err := net.DialTimeout("tcp", addr, time.Second)
+		if err != nil {
+			return false
+		}
+		return c.Close() == nil
+	}, 20*time.Second, 20*time.Millisecond, addr)
+}
