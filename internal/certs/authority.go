@@ -29,6 +29,12 @@ type Observer interface {
 	CertIssued(time.Duration)
 }
 
+// Warner tells the users of the cluster. obs.PodEvents is one.
+type Warner interface {
+	// Warn logs err and stores an event with the reason.
+	Warn(ctx context.Context, reason string, err error)
+}
+
 // Config says where the root is kept. Client, Namespace and Log must be set.
 type Config struct {
 	Client    kubernetes.Interface
@@ -42,6 +48,8 @@ type Config struct {
 	Log     *slog.Logger
 	// Metrics may be nil.
 	Metrics Observer
+	// Events is told when a changed Secret cannot be used; nil means the log only.
+	Events Warner
 	// Now defaults to time.Now.
 	Now func() time.Time
 }

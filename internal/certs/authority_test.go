@@ -36,7 +36,7 @@ func (c *clock) now() time.Time          { return time.Unix(0, c.ns.Load()) }
 func (c *clock) advance(d time.Duration) { c.ns.Add(int64(d)) }
 
 func testConfig(client *fake.Clientset, c *clock) Config {
-	return Config{Client: client, Namespace: "osm-system", MeshName: "osm", Log: slog.New(slog.DiscardHandler), Now: c.now, Overlap: 200 * time.Millisecond}
+	return Config{Client: client, Namespace: "osm-system", MeshName: "osm", Log: slog.New(slog.DiscardHandler), Now: c.now, Overlap: 2 * time.Second}
 }
 
 func caSecret(data map[string][]byte) *corev1.Secret {
@@ -218,15 +218,21 @@ func TestRootChangeOverlaps(t *testing.T) {
 func TestWatchKeepsTheRootWhenTheSecretGoesBad(t *testing.T) {
 	_, data := newCA(t, "ca")
 	client := fake.NewClientset(caSecret(data))
-	a := open(t, client, newClock(testNow))
+	cfg := testConfig(client, newClock(testNow))
+	warned := make(warnings, 10)
+	cfg.Events = warned
+	a, err := Open(t.Context(), cfg)
+	require.NoError(t, err)
 	run(t, a, client)
 	changed, id, bundle := a.Changed(), a.RootID(), string(a.TrustBundle())
 	update(t, client, map[string][]byte{"ca.crt": []byte("x"), "private.key": []byte("y")})
 	require.NoError(t, client.CoreV1().Secrets("osm-system").Delete(t.Context(), "osm-ca-bundle", metav1.DeleteOptions{}))
 	_, next := newCA(t, "next")
-	_, err := client.CoreV1().Secrets("osm-system").Create(t.Context(), caSecret(next), metav1.CreateOptions{})
+	_, err = client.CoreV1().Secrets("osm-system").Create(t.Context(), caSecret(next), metav1.CreateOptions{})
 	require.NoError(t, err)
 	waitFor(t, changed) // the good one after the two bad ones is noticed
+	require.Contains(t, <-warned, "CertificateRotationFailure: the mesh goes on with root certificate "+id+": Secret osm-system/osm-ca-bundle: key ca.crt")
+	require.Contains(t, <-warned, "Secret osm-system/osm-ca-bundle was deleted")
 	require.Equal(t, id, a.trust.Load().signer.id)
 	require.Contains(t, string(a.TrustBundle()), bundle[:len(bundle)-1])
 }
@@ -256,3 +262,7 @@ func TestOfferKnowsWhatIsNew(t *testing.T) {
 	require.Nil(t, wider.next, "one more trusted root needs no new signer")
 	require.Equal(t, t1.bundle, wider.bundle, "equal trust must be equal bytes")
 }
+
+type warnings chan string
+
+func (w warnings) Warn(_ context.Context, reason string, err error) { w <- reason + ": " + err.Error() }

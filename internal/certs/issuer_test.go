@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -227,16 +228,25 @@ func (o *countingObserver) CertIssued(d time.Duration) {
 	}
 }
 
-// The bar is 2,000 certificates per second and core. go test -bench Issue -cpu 1
+// The bar is 2,000 certificates per second and core. The figure counts processor time, so that a busy machine does not
+// spoil it: go test -run xxx -bench Issue
 func BenchmarkIssue(b *testing.B) {
 	a := open(b, fake.NewClientset(), newClock(testNow))
 	i := NewIssuer(a, "cluster.local")
 	runtime.GC()
 	b.ReportAllocs()
+	start := processorTime(b)
 	for b.Loop() {
 		if _, _, err := i.Issue(context.Background(), bookbuyer); err != nil {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "certs/s")
+	b.ReportMetric(float64(b.N)/(processorTime(b)-start).Seconds(), "certs/core-s")
+}
+
+func processorTime(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -2,6 +2,7 @@ package certs
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -11,6 +12,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"openservicemesh.io/osm/internal/core/pki"
+	"openservicemesh.io/osm/internal/obs"
 	"openservicemesh.io/osm/internal/obs/errcode"
 )
 
@@ -29,7 +31,7 @@ func (a *Authority) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case s := <-events:
-			a.see(s)
+			a.see(ctx, s)
 		case <-step.C:
 			a.step()
 		}
@@ -69,7 +71,7 @@ func (a *Authority) informer(ctx context.Context, out chan<- *corev1.Secret) cac
 	return inf
 }
 
-func (a *Authority) see(s *corev1.Secret) {
+func (a *Authority) see(ctx context.Context, s *corev1.Secret) {
 	r, err := (*root)(nil), error(nil)
 	if s == nil {
 		err = errcode.Errorf(errcode.FetchingCertSecret, "Secret %s was deleted; put it back from a backup, "+
@@ -78,7 +80,7 @@ func (a *Authority) see(s *corev1.Secret) {
 		r, err = parseRoot(a.where(), s.Data, a.now())
 	}
 	if err != nil {
-		a.cfg.Log.Error("the mesh goes on with the root certificate it has", "root", a.RootID(), "error", err)
+		a.warn(ctx, fmt.Errorf("the mesh goes on with root certificate %s: %w", a.RootID(), err))
 		return
 	}
 	t := a.trust.Load().offer(r, a.now())
@@ -89,6 +91,14 @@ func (a *Authority) see(s *corev1.Secret) {
 	a.cfg.Log.Info("the root certificate's Secret changed", "secret", a.where(), "signing_root", t.signer.id, "secret_root", r.id,
 		"signs_in", a.cfg.Overlap.String())
 	a.bundleChanged.fire()
+}
+
+func (a *Authority) warn(ctx context.Context, err error) {
+	if a.cfg.Events != nil {
+		a.cfg.Events.Warn(ctx, obs.ReasonCertificateRotationFailure, err)
+		return
+	}
+	a.cfg.Log.Error("a changed root certificate cannot be used", "error", err)
 }
 
 // untilNextStep is how long until step has something to do.

@@ -3,6 +3,7 @@ package bootstrap
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -112,7 +113,7 @@ func (p preset) object(ctx context.Context, c crds.Clients, namespace string) (*
 
 func jsonProblem(err error) error {
 	if err == nil {
-		return fmt.Errorf("it is null")
+		return errors.New("it is null")
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package crds
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -24,7 +25,7 @@ func (s *Set) WaitEstablished(ctx context.Context) error {
 		if err == nil && len(waiting) == 0 {
 			return nil
 		}
-		if _, conflict := err.(*namesTakenError); conflict { //nolint:errorlint // made two lines below, never wrapped
+		if taken := (*namesTakenError)(nil); errors.As(err, &taken) {
 			return err
 		}
 		select {

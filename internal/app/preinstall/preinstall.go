@@ -71,14 +71,14 @@ func Check(ctx context.Context, client kubernetes.Interface, c Config) error {
 	var reasons []error
 	switch {
 	case len(single) > 0:
-		reasons = append(reasons, fmt.Errorf("Mesh(es) %s already enforce it is the only mesh in the cluster, cannot install new meshes", //nolint:staticcheck // the original's words
+		reasons = append(reasons, fmt.Errorf("Mesh(es) %s already enforce it is the only mesh in the cluster, cannot install new meshes",
 			strings.Join(single, ", ")))
 	case c.EnforceSingleMesh && len(meshes) > 0:
-		reasons = append(reasons, fmt.Errorf("Mesh(es) %s already exist so a new mesh enforcing it is the only one cannot be installed; "+ //nolint:staticcheck // as above
+		reasons = append(reasons, fmt.Errorf("Mesh(es) %s already exist so a new mesh enforcing it is the only one cannot be installed; "+
 			"set osm.enforceSingleMesh=false to install one beside them", strings.Join(meshes, ", ")))
 	}
 	if here {
-		reasons = append(reasons, fmt.Errorf("Namespace %s already has an OSM control plane; choose another namespace", c.Namespace)) //nolint:staticcheck // as above
+		reasons = append(reasons, fmt.Errorf("Namespace %s already has an OSM control plane; choose another namespace", c.Namespace))
 	}
 	return errors.Join(reasons...)
 }
