@@ -16,6 +16,10 @@ func Runtime() *bootstrapv3.LayeredRuntime {
 		Name: "mesh",
 		LayerSpecifier: &bootstrapv3.RuntimeLayer_StaticLayer{StaticLayer: &structpb.Struct{Fields: map[string]*structpb.Value{
 			"re2.max_program_size.error_level": structpb.NewNumberValue(maxRegexProgram),
+			// A header that a request holds twice is judged as what it means, the values joined by commas. Judged one by
+			// one, a value that is granted would carry another one past the rule.
+			"envoy.reloadable_features.match_headers_individually":      structpb.NewBoolValue(false),
+			"envoy.reloadable_features.rbac_match_headers_individually": structpb.NewBoolValue(false),
 		}}},
 	}}}
 }

@@ -1,6 +1,9 @@
 package envoy
 
 import (
+	"slices"
+	"strings"
+
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -59,12 +62,54 @@ func virtualHost(v ir.VirtualHost, inbound bool, twins map[string]string) *route
 		out.TypedPerFilterConfig = map[string]*anypb.Any{filters.NameHTTPRBAC: filters.VirtualHostRBAC(*v.Access)}
 	}
 	if inbound {
-		out.RequestHeadersToRemove = []string{names.HeaderDownstreamProtocol}
+		out.RequestHeadersToRemove = append([]string{names.HeaderDownstreamProtocol}, lookalikes(v.Routes)...)
 	} else {
 		out.RequestHeadersToAdd = []*corev3.HeaderValueOption{{
 			Header:       &corev3.HeaderValue{Key: names.HeaderDownstreamProtocol, Value: "%PROTOCOL%"},
 			AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
 		}}
+	}
+	return out
+}
+
+// lookalikes lists how a client could spell the headers that routes judge so that some applications, which read "_" as
+// "-", take them for the judged ones. The application gets the judged spelling alone.
+func lookalikes(routes []ir.Route) []string {
+	var out []string
+	for _, r := range routes {
+		for _, h := range r.Match.Headers {
+			if strings.HasPrefix(h.Name, ":") {
+				continue
+			}
+			out = append(out, underscored(h.Name)...)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// maxDashes bounds the spellings of one name; of a name with more dashes only the one with all of them replaced counts.
+const maxDashes = 4
+
+// underscored lists the spellings of a name with some of its dashes replaced by underscores.
+func underscored(name string) []string {
+	parts := strings.Split(name, "-")
+	dashes := len(parts) - 1
+	if dashes == 0 {
+		return nil
+	}
+	if dashes > maxDashes {
+		return []string{strings.Join(parts, "_")}
+	}
+	out := make([]string, 0, 1<<dashes-1)
+	for mask := 1; mask < 1<<dashes; mask++ {
+		var b strings.Builder
+		b.WriteString(parts[0])
+		for i, p := range parts[1:] {
+			b.WriteByte("-_"[mask>>i&1])
+			b.WriteString(p)
+		}
+		out = append(out, b.String())
 	}
 	return out
 }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"strconv"
 	"strings"
 
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
@@ -34,8 +35,8 @@ func (n normalizer) request(r Request) (Request, bool) {
 }
 
 func (n normalizer) path(p string) (string, bool) {
-	// A fragment is no part of a request; Envoy refuses it whatever is configured.
-	if strings.Contains(p, "#") {
+	// A fragment is no part of a request, and a path begins with a slash; Envoy refuses others whatever is configured.
+	if strings.Contains(p, "#") || !strings.HasPrefix(p, "/") {
 		return "", false
 	}
 	path, query, hasQuery := strings.Cut(p, "?")
@@ -43,7 +44,8 @@ func (n normalizer) path(p string) (string, bool) {
 		path = unescapeSlashes(path)
 	}
 	if n.dots {
-		if !strings.HasPrefix(path, "/") {
+		var ok bool
+		if path, ok = unescapeUnreserved(path); !ok {
 			return "", false
 		}
 		path = removeDots(strings.ReplaceAll(path, `\`, "/"))
@@ -61,13 +63,40 @@ var escapedSlashes = strings.NewReplacer("%2f", "/", "%2F", "/", "%5c", `\`, "%5
 
 func unescapeSlashes(p string) string { return escapedSlashes.Replace(p) }
 
-// removeDots resolves "." and ".." (RFC 3986, 5.2.4), also where the dots are written "%2e".
+// unescapeUnreserved decodes what needs no escape (RFC 3986, 2.3). It returns false for an escape that is none, and for
+// that of a zero byte.
+func unescapeUnreserved(p string) (string, bool) {
+	var out strings.Builder
+	for i := 0; i < len(p); i++ {
+		if p[i] != '%' {
+			out.WriteByte(p[i])
+			continue
+		}
+		if i+2 >= len(p) {
+			return "", false
+		}
+		v, err := strconv.ParseUint(p[i+1:i+3], 16, 8)
+		if err != nil || v == 0 {
+			return "", false
+		}
+		if c := byte(v); c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || strings.IndexByte("-._~", c) >= 0 {
+			out.WriteByte(c)
+		} else {
+			out.WriteString(p[i : i+3])
+		}
+		i += 2
+	}
+	return out.String(), true
+}
+
+// removeDots resolves "." and ".." (RFC 3986, 5.2.4), also where parameters follow them, as in "..;a=b".
 func removeDots(p string) string {
 	var out []string
 	segments := strings.Split(p, "/")[1:]
 	for i, s := range segments {
 		last := i == len(segments)-1
-		switch strings.ReplaceAll(strings.ToLower(s), "%2e", ".") {
+		name, _, _ := strings.Cut(s, ";")
+		switch name {
 		case ".":
 			if last {
 				out = append(out, "")
