@@ -105,7 +105,8 @@ func New(opts Options) (*cobra.Command, error) {
 	flags.StringVar(&a.namespace, "osm-namespace", cfg.Install.Namespace, "namespace of the osm control plane")
 	flags.BoolVar(&a.verbose, "verbose", false, "print what the command does, in lines that begin with [debug]")
 	addLogFlags(root)
-	root.AddCommand(a.namespaceCommand(), a.meshCommand(), a.uninstallCommand(), a.proxyCommand(), a.versionCommand(), a.envCommand())
+	root.AddCommand(a.namespaceCommand(), a.meshCommand(), a.uninstallCommand(), a.proxyCommand(), a.versionCommand(), a.envCommand(),
+		a.experimentalCommand())
 	if !cfg.Managed() {
 		root.AddCommand(a.installCommand())
 	}
