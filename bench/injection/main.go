@@ -28,6 +28,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
+	"openservicemesh.io/osm/internal/app/injector"
 	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/core/podpatch"
 	"openservicemesh.io/osm/internal/webhook/inject"
@@ -42,6 +43,7 @@ func main() {
 	limit := flag.Duration("max", 0, "fail when p99 is above this; 0 does not fail")
 	flag.Parse()
 	runtime.GOMAXPROCS(1)
+	injector.TuneMemory()
 	reviews, err := load()
 	if err == nil {
 		err = run(os.Stdout, reviews, *n, *limit)

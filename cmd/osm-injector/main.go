@@ -30,6 +30,7 @@ func run() error {
 		return err
 	}
 	o.FromEnv(os.Getenv)
+	injector.TuneMemory()
 	metrics := obs.NewMetrics()
 	logging, err := obs.Start(o.Verbosity, metrics.ErrorCode)
 	if err != nil {

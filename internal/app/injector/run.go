@@ -24,6 +24,7 @@ import (
 	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/core/pki"
 	"openservicemesh.io/osm/internal/core/podpatch"
+	"openservicemesh.io/osm/internal/kube/kubeapi/fullset"
 	"openservicemesh.io/osm/internal/obs"
 	"openservicemesh.io/osm/internal/obs/errcode"
 	"openservicemesh.io/osm/internal/webhook/inject"
@@ -56,7 +57,8 @@ func Run(ctx context.Context, o Options, logging *obs.Logging, metrics *obs.Metr
 		webhookAddr: ":" + strconv.Itoa(names.PortInjectorWebhook), healthAddr: ":" + strconv.Itoa(names.PortControllerHTTP),
 	}
 	if err := p.start(ctx); err != nil {
-		obs.NewPodEvents(kube, o.OSMNamespace, obs.EnvInjectorPodName, names.Injector, log).Warn(ctx, obs.ReasonInitializationError, err)
+		own := obs.PodClients{Pods: kube.CoreV1().Pods(o.OSMNamespace), Events: kube.CoreV1().Events(o.OSMNamespace)}
+		obs.NewPodEvents(own, o.OSMNamespace, obs.EnvInjectorPodName, names.Injector, log).Warn(ctx, obs.ReasonInitializationError, err)
 		return err
 	}
 	return p.run(ctx)
@@ -106,7 +108,7 @@ func (p *program) start(ctx context.Context) error {
 	}
 	err = p.patiently(ctx, func() (err error) {
 		p.authority, err = certs.Open(ctx, certs.Config{
-			Client: p.kube, Namespace: p.o.OSMNamespace, SecretName: p.o.Provider.CABundleSecretName, MeshName: p.o.MeshName,
+			Secrets: fullset.Of(p.kube).Secrets(p.o.OSMNamespace), Namespace: p.o.OSMNamespace, SecretName: p.o.Provider.CABundleSecretName, MeshName: p.o.MeshName,
 			Log: p.logging.Logger("certs"), Metrics: p.metrics,
 		})
 		return err

@@ -94,6 +94,7 @@ func Text(b *bootstrapv3.Bootstrap) (string, error) {
 	// protojson varies its white space on purpose; indenting anew settles it. (Block YAML would read better still, but
 	// making it takes longer than all the rest of an injection.)
 	var out bytes.Buffer
+	out.Grow(2 * len(js))
 	if err := json.Indent(&out, js, "", " "); err != nil {
 		return "", fmt.Errorf("sidecar bootstrap: encode: %w", err)
 	}
