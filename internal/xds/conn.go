@@ -24,6 +24,7 @@ var (
 	errIdentity = status.Error(codes.PermissionDenied, "the pod has another identity")
 	errUnknown  = status.Error(codes.PermissionDenied, "the pod is not part of the mesh")
 	errIdle     = status.Error(codes.DeadlineExceeded, "nothing was subscribed")
+	errSlow     = status.Error(codes.DeadlineExceeded, "a response was not answered in time")
 )
 
 const (
@@ -227,7 +228,7 @@ func (c *conn) turn(ctx context.Context) (time.Duration, error) {
 	}
 	c.publish()
 	next := time.Hour
-	for _, at := range []time.Time{c.session.Deadline(), c.renewAt, c.limit()} {
+	for _, at := range []time.Time{c.session.Deadline(), c.renewAt, c.limit(), c.answerBy()} {
 		if !at.IsZero() {
 			next = min(next, max(0, time.Until(at)))
 		}
@@ -244,6 +245,15 @@ func (c *conn) limit() time.Time {
 		return c.since.Add(c.hub.opts.ParkLimit)
 	}
 	return time.Time{}
+}
+
+// answerBy is when the stream is cut unless the client answers what was sent.
+func (c *conn) answerBy() time.Time {
+	since := c.session.Unanswered()
+	if since.IsZero() {
+		return since
+	}
+	return since.Add(c.hub.opts.AnswerTimeout)
 }
 
 // collect takes the mail into the session.
@@ -269,6 +279,10 @@ func (c *conn) collect(now time.Time) error {
 			return errUnknown
 		}
 		return errIdle
+	}
+	if at := c.answerBy(); !at.IsZero() && !now.Before(at) {
+		c.hub.opts.Observer.Refused(CodeSend)
+		return errSlow
 	}
 	if m.config != nil {
 		c.config = m.config

@@ -81,6 +81,9 @@ type Options struct {
 	ParkLimit time.Duration
 	// SendTimeout is how long a client may leave the transport blocked before it is cut (20 s).
 	SendTimeout time.Duration
+	// AnswerTimeout is how long a client may leave a response unanswered before it is cut (60 s). gRPC takes one
+	// response of each type even when the client does not read, so this is what bounds a slow reader.
+	AnswerTimeout time.Duration
 	// StreamsPerSecond limits new streams, with a burst of the same size (1000).
 	StreamsPerSecond int
 	// Reissue spreads the renewals after Certificates.Changed over this time (5 s).
@@ -100,6 +103,7 @@ func (o Options) withDefaults() Options {
 	orDuration(&o.AuthTimeout, 5*time.Second)
 	orDuration(&o.ParkLimit, 30*time.Second)
 	orDuration(&o.SendTimeout, 20*time.Second)
+	orDuration(&o.AnswerTimeout, time.Minute)
 	orDuration(&o.Reissue, 5*time.Second)
 	if o.StreamsPerSecond == 0 {
 		o.StreamsPerSecond = 1000

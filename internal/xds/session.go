@@ -262,6 +262,16 @@ func (s *Session) Generation() uint64 { return s.want.Generation }
 // Deadline returns when Next shall be called although nothing happened; zero means never. It is renewed by Next.
 func (s *Session) Deadline() time.Time { return s.deadline }
 
+// Unanswered returns when the oldest response still unanswered was sent; zero when there is none.
+func (s *Session) Unanswered() (since time.Time) {
+	for i := range s.lanes {
+		if f := s.lanes[i].flight; f != nil && (since.IsZero() || f.sentAt.Before(since)) {
+			since = f.sentAt
+		}
+	}
+	return since
+}
+
 // Settled reports whether the client has subscribed clusters and listeners and has acknowledged all it shall hold, save
 // what it refused. Call it after Next.
 func (s *Session) Settled() bool {

@@ -29,9 +29,7 @@ type world struct {
 	flying   map[string]int // responses sent and not answered, by type
 	outcomes []Outcome
 	sent     int
-	// reconnected tells that the session may not know the content of what the client claimed to hold.
-	reconnected bool
-	story       []string // what happened, for a failing test to tell
+	story    []string // what happened, for a failing test to tell
 }
 
 func (w *world) tell(format string, args ...any) {
@@ -49,7 +47,6 @@ func newWorld(config *envoy.Resources) *world {
 }
 
 func (w *world) connect() {
-	w.reconnected = w.session != nil
 	w.session = NewSession(ownCert)
 	w.session.SetDesired(w.desired)
 	w.tell("   connect")
@@ -214,8 +211,14 @@ func (w *world) agrees(res *envoy.Resource, version string, refused map[envoy.Re
 
 // needed reports whether something the client holds refers to ref: then a removal would break it.
 func (w *world) needed(ref envoy.Ref) bool {
-	if w.reconnected && slices.ContainsFunc(w.session.Rejections(), func(r Rejection) bool { return r.Type != ref.Type }) {
-		return true // the client may hold a version of it which refers to anything
+	if len(w.session.Rejections()) > 0 {
+		for _, t := range referrers(ref.Type) {
+			for _, e := range w.session.lane(t).entries {
+				if e.open != nil && len(e.open.maybe) > 0 || e.cur != nil && e.cur.Body == nil {
+					return true // the session cannot know which older version the client has kept, and that may refer to it
+				}
+			}
+		}
 	}
 	for _, byName := range w.client.Held {
 		for _, h := range byName {
