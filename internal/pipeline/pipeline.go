@@ -106,7 +106,7 @@ func (v *View) Endpoints(cluster string) *envoy.Resource {
 // asked for; equal content keeps the pointer of the view before.
 func (v *View) Config(key plan.Key) *envoy.Resources {
 	e := v.configs.entry(key)
-	e.once.Do(func() { e.done.Store(v.compute(key, v.configs.before[key])) })
+	e.once.Do(func() { e.done.Store(v.compute(key, v.configs.before[key].result)) })
 	return e.done.Load().resources
 }
 
@@ -133,8 +133,18 @@ func hash(proxy ir.Proxy, roots envoy.Bundle) string {
 type configs struct {
 	mu     sync.Mutex
 	byKey  map[plan.Key]*entry
-	before map[plan.Key]*result // read-only
+	before map[plan.Key]kept // read-only
 }
+
+// kept is a result of an earlier view; idle counts the views since in which nobody asked for it.
+type kept struct {
+	*result
+	idle int
+}
+
+// maxIdle is how many views a result outlives being asked for. A burst of changes makes views that nobody looks at, and
+// proxies that are gone are never asked for again.
+const maxIdle = 16
 
 type entry struct {
 	once sync.Once
@@ -156,14 +166,20 @@ func newConfigs(last *View) *configs {
 	return c
 }
 
-// finished returns the results so far. One that is still being computed is left out and will be computed again.
-func (c *configs) finished() map[plan.Key]*result {
+// finished returns the results so far, and those taken over that nobody asked for lately. One that is still being
+// computed is left out and will be computed again.
+func (c *configs) finished() map[plan.Key]kept {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	out := make(map[plan.Key]*result, len(c.byKey))
+	out := make(map[plan.Key]kept, len(c.byKey))
+	for k, b := range c.before {
+		if b.idle < maxIdle {
+			out[k] = kept{b.result, b.idle + 1}
+		}
+	}
 	for k, e := range c.byKey {
 		if r := e.done.Load(); r != nil && r.err == nil {
-			out[k] = r
+			out[k] = kept{result: r}
 		}
 	}
 	return out
