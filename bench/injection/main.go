@@ -93,7 +93,7 @@ func run(w io.Writer, reviews [][]byte, n int, limit time.Duration) error {
 		}
 		wall[i], cpu[i] = s.wall, s.cpu
 	}
-	fmt.Fprintf(w, "%d reviews of %d recorded pods on one core\n", n, len(reviews))
+	_, _ = fmt.Fprintf(w, "%d reviews of %d recorded pods on one core\n", n, len(reviews))
 	report(w, "by the clock", wall)
 	if p99 := report(w, "processor time", cpu); limit > 0 && p99 > limit {
 		return fmt.Errorf("p99 of the processor time is %v, above %v", p99, limit)
@@ -110,7 +110,7 @@ func report(w io.Writer, what string, took []time.Duration) time.Duration {
 	slices.Sort(took)
 	n := len(took)
 	p99 := took[min(n-1, n*99/100)]
-	fmt.Fprintf(w, "  %-15s p50 %-8v p99 %-8v max %-8v rate %.0f/s\n", what,
+	_, _ = fmt.Fprintf(w, "  %-15s p50 %-8v p99 %-8v max %-8v rate %.0f/s\n", what,
 		took[n/2].Round(time.Microsecond), p99.Round(time.Microsecond), took[n-1].Round(time.Microsecond), float64(n)/total.Seconds())
 	return p99
 }

@@ -235,9 +235,6 @@ func (p *program) announce(ctx context.Context) error {
 		changed := p.authority.Changed()
 		create := !p.announced.Load() || p.o.EnableReconciler
 		if err := p.webhook.Ensure(ctx, p.kube, p.authority.TrustBundle(), create); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
 			p.log.Error("cannot write the webhook configuration, trying again", "error", err)
 			if !pause(ctx, ensurePause, nil) {
 				return nil

@@ -79,11 +79,8 @@ func (c *Cluster) Run(ctx context.Context) error {
 	go c.namespaces.RunWithContext(ctx)
 	go c.followRoot(ctx)
 	meshConfigs, err := c.watchMeshConfig(ctx)
-	if ctx.Err() != nil {
-		return nil
-	}
 	if err != nil {
-		return err
+		return errUnlessEnded(ctx, err)
 	}
 	if !cache.WaitForCacheSync(ctx.Done(), c.namespaces.HasSynced, meshConfigs.HasSynced) {
 		return nil // ctx has ended
@@ -92,6 +89,14 @@ func (c *Cluster) Run(ctx context.Context) error {
 	c.cfg.Log.Info("the mesh's namespaces and configuration are known", "mesh", c.cfg.Defaults.Mesh.Name, "native_sidecars", c.cfg.Defaults.NativeSidecar)
 	<-ctx.Done()
 	return nil
+}
+
+// errUnlessEnded forgets the error of something that failed because ctx ended.
+func errUnlessEnded(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 // Synced reports whether everything has been listed once.

@@ -90,7 +90,7 @@ func (h *handler) recover(w http.ResponseWriter) {
 	if p == nil {
 		return
 	}
-	if p == http.ErrAbortHandler {
+	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(p)
 	}
 	h.log.Error("panic in an admission request", "panic", p, "stack", string(debug.Stack()))
