@@ -9,7 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
+	"k8s.io/apimachinery/pkg/watch"
 
 	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/core/pki"
@@ -35,9 +35,19 @@ type Warner interface {
 	Warn(ctx context.Context, reason string, err error)
 }
 
-// Config says where the root is kept. Client, Namespace and Log must be set.
+// Secrets is the client of the Secrets of one namespace. It is narrow so that a program need not link a whole clientset; the
+// generated clients implement it.
+type Secrets interface {
+	Get(ctx context.Context, name string, opts metav1.GetOptions) (*corev1.Secret, error)
+	Create(ctx context.Context, s *corev1.Secret, opts metav1.CreateOptions) (*corev1.Secret, error)
+	List(ctx context.Context, opts metav1.ListOptions) (*corev1.SecretList, error)
+	Watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error)
+}
+
+// Config says where the root is kept. Secrets, Namespace and Log must be set.
 type Config struct {
-	Client    kubernetes.Interface
+	// Secrets are those of Namespace.
+	Secrets   Secrets
 	Namespace string
 	// SecretName defaults to osm-ca-bundle.
 	SecretName string
@@ -91,9 +101,8 @@ func (a *Authority) now() time.Time { return pki.Wall(a.cfg.Now()) }
 func (a *Authority) where() string { return a.cfg.Namespace + "/" + a.cfg.SecretName }
 
 func (a *Authority) loadOrCreate(ctx context.Context) (*root, error) {
-	secrets := a.cfg.Client.CoreV1().Secrets(a.cfg.Namespace)
 	for range openAttempts {
-		s, err := secrets.Get(ctx, a.cfg.SecretName, metav1.GetOptions{})
+		s, err := a.cfg.Secrets.Get(ctx, a.cfg.SecretName, metav1.GetOptions{})
 		if err == nil {
 			return parseRoot(a.where(), s.Data, a.now())
 		}
@@ -131,7 +140,7 @@ func (a *Authority) create(ctx context.Context) (*root, error) {
 		Type:       corev1.SecretTypeOpaque,
 		Data:       data,
 	}
-	if _, err := a.cfg.Client.CoreV1().Secrets(a.cfg.Namespace).Create(ctx, s, metav1.CreateOptions{}); err != nil {
+	if _, err := a.cfg.Secrets.Create(ctx, s, metav1.CreateOptions{}); err != nil {
 		return nil, errcode.Errorf(errcode.CreatingCertSecret, "cannot create Secret %s: %w", a.where(), err)
 	}
 	return r, nil

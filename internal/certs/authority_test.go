@@ -35,8 +35,13 @@ func newClock(t time.Time) *clock {
 func (c *clock) now() time.Time          { return time.Unix(0, c.ns.Load()) }
 func (c *clock) advance(d time.Duration) { c.ns.Add(int64(d)) }
 
+// fakeSecrets tells reflectors that a fake does not stream lists.
+type fakeSecrets struct{ Secrets }
+
+func (fakeSecrets) IsWatchListSemanticsUnSupported() bool { return true }
+
 func testConfig(client *fake.Clientset, c *clock) Config {
-	return Config{Client: client, Namespace: "osm-system", MeshName: "osm", Log: slog.New(slog.DiscardHandler), Now: c.now, Overlap: 2 * time.Second}
+	return Config{Secrets: fakeSecrets{client.CoreV1().Secrets("osm-system")}, Namespace: "osm-system", MeshName: "osm", Log: slog.New(slog.DiscardHandler), Now: c.now, Overlap: 2 * time.Second}
 }
 
 func caSecret(data map[string][]byte) *corev1.Secret {

@@ -8,7 +8,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	informers "k8s.io/client-go/informers/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 
 	"openservicemesh.io/osm/internal/core/pki"
@@ -40,9 +41,18 @@ func (a *Authority) Run(ctx context.Context) error {
 
 // informer sends every state of the Secret, and nil when it is deleted.
 func (a *Authority) informer(ctx context.Context, out chan<- *corev1.Secret) cache.SharedIndexInformer {
-	inf := informers.NewFilteredSecretInformer(a.cfg.Client, a.cfg.Namespace, 0, cache.Indexers{}, func(o *metav1.ListOptions) {
-		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, a.cfg.SecretName).String()
-	})
+	only := fields.OneTermEqualSelector(metav1.ObjectNameField, a.cfg.SecretName).String()
+	lw := cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			o.FieldSelector = only
+			return a.cfg.Secrets.List(ctx, o)
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			o.FieldSelector = only
+			return a.cfg.Secrets.Watch(ctx, o)
+		},
+	}, a.cfg.Secrets)
+	inf := cache.NewSharedIndexInformer(lw, &corev1.Secret{}, 0, cache.Indexers{})
 	send := func(obj any, deleted bool) {
 		s, ok := obj.(*corev1.Secret)
 		if !deleted && (!ok || s.Name != a.cfg.SecretName) {

@@ -57,6 +57,10 @@ func TestServeNamesABusyAddress(t *testing.T) {
 	require.ErrorContains(t, err, ln.Addr().String())
 }
 
+func podClients(c *fake.Clientset, namespace string) PodClients {
+	return PodClients{Pods: c.CoreV1().Pods(namespace), Events: c.CoreV1().Events(namespace)}
+}
+
 func TestPodEvents(t *testing.T) {
 	t.Setenv(EnvBootstrapPodName, "osm-bootstrap-1")
 	client := fake.NewClientset(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "osm-system", Name: "osm-bootstrap-1", UID: "u"}})
@@ -64,7 +68,7 @@ func TestPodEvents(t *testing.T) {
 	log := NewLogging(&b, false, nil).Logger("osm-bootstrap/main")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel() // a process that is told to stop must still say why it failed
-	NewPodEvents(client, "osm-system", EnvBootstrapPodName, "osm-bootstrap", log).
+	NewPodEvents(podClients(client, "osm-system"), "osm-system", EnvBootstrapPodName, "osm-bootstrap", log).
 		Warn(ctx, ReasonInvalidCLIParameters, errcode.Errorf(errcode.InvalidCLIArgument, "--mesh-name is empty"))
 	list, err := client.CoreV1().Events("osm-system").List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
@@ -82,7 +86,7 @@ func TestPodEventsOutsideACluster(t *testing.T) {
 	t.Setenv(EnvInjectorPodName, "")
 	client := fake.NewClientset()
 	log := NewLogging(io.Discard, false, nil).Logger("x")
-	NewPodEvents(client, "ns", EnvInjectorPodName, "osm-injector", log).Warn(t.Context(), ReasonInitializationError, io.EOF)
+	NewPodEvents(podClients(client, "ns"), "ns", EnvInjectorPodName, "osm-injector", log).Warn(t.Context(), ReasonInitializationError, io.EOF)
 	require.Empty(t, client.Actions())
 }
 

@@ -22,7 +22,11 @@ func Main(ctx context.Context, args []string) int {
 	logging, levelErr := obs.Start(cfg.Verbosity, m.ErrorCode)
 	log := logging.Logger(names.Bootstrap + "/main")
 	clients, connectErr := crds.Connect(names.Bootstrap)
-	events := obs.NewPodEvents(clients.Core, cfg.Namespace, obs.EnvBootstrapPodName, names.Bootstrap, log)
+	var own obs.PodClients
+	if clients.Core != nil {
+		own.Pods, own.Events = clients.Core.CoreV1().Pods(cfg.Namespace), clients.Core.CoreV1().Events(cfg.Namespace)
+	}
+	events := obs.NewPodEvents(own, cfg.Namespace, obs.EnvBootstrapPodName, names.Bootstrap, log)
 	for _, f := range []struct {
 		reason string
 		err    error

@@ -33,6 +33,7 @@ import (
 	accessv1alpha3 "openservicemesh.io/osm/api/smi/access/v1alpha3"
 	"openservicemesh.io/osm/internal/core/envoy"
 	"openservicemesh.io/osm/internal/core/policy"
+	"openservicemesh.io/osm/internal/kube/kubeapi/fullset"
 	"openservicemesh.io/osm/internal/obs"
 	"openservicemesh.io/osm/internal/testkit/deltaclient"
 )
@@ -98,7 +99,7 @@ func newWorld(t *testing.T) *world {
 	require.NoError(t, o.Check())
 	metrics := obs.NewMetrics()
 	at := addresses{ads: freeAddress(t), http: freeAddress(t), debug: freeAddress(t), webhook: freeAddress(t)}
-	w.program = newProgram(o, kube, w.dynamic, obs.NewLogging(&w.log, false, metrics.ErrorCode), metrics, at)
+	w.program = newProgram(o, fullset.Of(kube), w.dynamic, obs.NewLogging(&w.log, false, metrics.ErrorCode), metrics, at)
 	w.program.lameDuck = 50 * time.Millisecond
 	return w
 }
@@ -308,7 +309,7 @@ func TestLeaving(t *testing.T) {
 	defer cancel()
 	client, ended := w.connect("good")
 	require.NoError(t, client.Wait(ctx, has(envoy.Listener, "outbound-listener")))
-	w.program.lameDuck = 300 * time.Millisecond
+	w.program.lameDuck = 3 * time.Second // long enough to be seen on a busy machine
 	w.stop()
 	w.eventually("unready", func() bool {
 		code, body := w.get(w.program.at.http, "/health/ready")

@@ -68,7 +68,7 @@ func (p *program) announce(ctx context.Context) {
 	}
 	for {
 		changed := p.authority.Changed()
-		wrote, err := webhook.Ensure(ctx, p.kube, p.authority.TrustBundle(), !p.announced.Load() || p.o.EnableReconciler)
+		wrote, err := webhook.Ensure(ctx, p.kube.ValidatingWebhooks, p.authority.TrustBundle(), !p.announced.Load() || p.o.EnableReconciler)
 		period := time.Duration(1<<63 - 1)
 		switch {
 		case ctx.Err() != nil:

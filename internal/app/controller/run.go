@@ -16,17 +16,15 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"openservicemesh.io/osm/internal/certs"
 	"openservicemesh.io/osm/internal/core/meshid"
 	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/core/pki"
+	"openservicemesh.io/osm/internal/kube/kubeapi"
 	"openservicemesh.io/osm/internal/kube/source"
 	"openservicemesh.io/osm/internal/kube/status"
 	"openservicemesh.io/osm/internal/kube/tokens"
@@ -74,13 +72,13 @@ func Run(ctx context.Context, o Options, logging *obs.Logging, metrics *obs.Metr
 		if permanent(err) != nil {
 			reason = obs.ReasonInvalidCertificateManager
 		}
-		obs.NewPodEvents(kube, o.OSMNamespace, obs.EnvControllerPodName, names.Controller, p.log).Warn(ctx, reason, err)
+		obs.NewPodEvents(obs.PodClients{Pods: kube.Pods(o.OSMNamespace), Events: kube.Events(o.OSMNamespace)}, o.OSMNamespace, obs.EnvControllerPodName, names.Controller, p.log).Warn(ctx, reason, err)
 	}
 	return err
 }
 
 // connect uses the pod's own account, or, outside a pod, the file that KUBECONFIG names.
-func connect() (kubernetes.Interface, dynamic.Interface, error) {
+func connect() (*kubeapi.Clients, dynamic.Interface, error) {
 	rc, err := clientcmd.BuildConfigFromFlags("", os.Getenv(clientcmd.RecommendedConfigPathEnvVar))
 	if err != nil {
 		return nil, nil, fmt.Errorf("reach the cluster: %w", err)
@@ -92,10 +90,7 @@ func connect() (kubernetes.Interface, dynamic.Interface, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("reach the cluster: %w", err)
 	}
-	core := rest.CopyConfig(rc)
-	core.ContentType = runtime.ContentTypeProtobuf
-	core.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
-	kube, err := kubernetes.NewForConfig(core)
+	kube, err := kubeapi.New(rc)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reach the cluster: %w", err)
 	}
@@ -106,7 +101,7 @@ func connect() (kubernetes.Interface, dynamic.Interface, error) {
 type program struct {
 	o       Options
 	at      addresses
-	kube    kubernetes.Interface
+	kube    *kubeapi.Clients
 	dyn     dynamic.Interface
 	logging *obs.Logging
 	log     *slog.Logger
@@ -136,7 +131,7 @@ type program struct {
 	started, announced, leaving atomic.Bool
 }
 
-func newProgram(o Options, kube kubernetes.Interface, dyn dynamic.Interface, l *obs.Logging, m *obs.Metrics, at addresses) *program {
+func newProgram(o Options, kube *kubeapi.Clients, dyn dynamic.Interface, l *obs.Logging, m *obs.Metrics, at addresses) *program {
 	p := &program{
 		o: o, at: at, kube: kube, dyn: dyn, logging: l, metrics: m, log: l.Logger("osm-controller/main"), lameDuck: lameDuck,
 	}
@@ -204,7 +199,7 @@ func (p *program) run(ctx context.Context) error {
 func (p *program) certificates(ctx context.Context) (webhook, ads *certs.ServerCert, err error) {
 	err = p.patiently(ctx, func() (err error) {
 		p.authority, err = certs.Open(ctx, certs.Config{
-			Client: p.kube, Namespace: p.o.OSMNamespace, SecretName: p.o.Provider.CABundleSecretName, MeshName: p.o.MeshName,
+			Secrets: p.kube.Secrets(p.o.OSMNamespace), Namespace: p.o.OSMNamespace, SecretName: p.o.Provider.CABundleSecretName, MeshName: p.o.MeshName,
 			Log: p.logging.Logger("certs"), Metrics: p.metrics,
 		})
 		return err
@@ -248,7 +243,7 @@ func permanent(err error) error {
 
 // serveADS answers proxies. Until the first view they wait in the hub.
 func (p *program) serveADS(g *errgroup.Group, serving context.Context, cert *certs.ServerCert) error {
-	auth := tokens.New(p.kube.AuthenticationV1().TokenReviews(), names.TokenAudience(p.o.MeshName, p.o.OSMNamespace))
+	auth := tokens.New(p.kube.TokenReviews, names.TokenAudience(p.o.MeshName, p.o.OSMNamespace))
 	srv, err := xds.NewServer(p.hub, auth, &tls.Config{GetCertificate: cert.GetCertificate, MinVersion: tls.VersionTLS12})
 	if err != nil {
 		return errcode.Errorf(errcode.StartingADSServer, "make the ADS server: %w", err)

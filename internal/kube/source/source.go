@@ -12,13 +12,13 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 
 	"openservicemesh.io/osm/internal/core/meshid"
 	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/core/snapshot"
 	"openservicemesh.io/osm/internal/kube/convert"
+	"openservicemesh.io/osm/internal/kube/kubeapi"
 	"openservicemesh.io/osm/internal/kube/state"
 )
 
@@ -44,7 +44,7 @@ type Update struct {
 
 // Options configure a Source. All but ConfigName, Log and OnEvent are needed.
 type Options struct {
-	Kube         kubernetes.Interface
+	Kube         *kubeapi.Clients
 	Dynamic      dynamic.Interface
 	MeshName     string
 	OSMNamespace string
@@ -133,8 +133,8 @@ func (s *Source) reflect(ctx context.Context, w watched) {
 // awaitCRD waits until the API server answers for a resource: a reflector would back off for longer and longer.
 func (s *Source) awaitCRD(ctx context.Context, w watched) bool {
 	announced := false
-	err := wait.PollUntilContextCancel(ctx, crdPoll, true, func(context.Context) (bool, error) {
-		list, err := s.opts.Kube.Discovery().ServerResourcesForGroupVersion(w.crd.GroupVersion().String())
+	err := wait.PollUntilContextCancel(ctx, crdPoll, true, func(ctx context.Context) (bool, error) {
+		list, err := s.opts.Kube.Resources(ctx, w.crd.GroupVersion())
 		if err == nil {
 			for _, r := range list.APIResources {
 				if r.Name == w.crd.Resource {

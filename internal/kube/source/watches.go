@@ -30,14 +30,15 @@ type watched struct {
 	lw      cache.ListerWatcher
 }
 
-// typedClient is what the generated clients of one resource have in common.
-type typedClient[L runtime.Object] interface {
+// lister is what reading one resource needs of its client.
+type lister[L runtime.Object] interface {
 	List(ctx context.Context, opts metav1.ListOptions) (L, error)
 	Watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error)
 }
 
-// listWatch reads with a client, narrowed by tweak. owner tells the reflector whether streaming lists are understood.
-func listWatch[L runtime.Object](owner any, c typedClient[L], tweak func(*metav1.ListOptions)) cache.ListerWatcher {
+// listWatch reads with a client, narrowed by tweak. owner tells the reflector whether streamed lists are understood; it is the
+// client itself where the client knows.
+func listWatch[L runtime.Object](owner any, c lister[L], tweak func(*metav1.ListOptions)) cache.ListerWatcher {
 	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			tweak(&o)
@@ -55,16 +56,16 @@ func everything(*metav1.ListOptions) {}
 // watches lists everything the mesh looks at. Only namespaces are narrowed by label: the objects in them are watched
 // across the cluster, because one stream per resource is cheaper than one per namespace and resource.
 func (s *Source) watches() []watched {
-	core := s.opts.Kube.CoreV1()
+	k := s.opts.Kube
+	services, pods, slices := k.Services(""), k.Pods(""), k.EndpointSlices("")
 	byMesh := func(o *metav1.ListOptions) {
 		o.LabelSelector = labels.Set{names.LabelMonitoredBy: s.opts.MeshName}.String()
 	}
 	out := []watched{
-		{sink: s.state.Namespaces(), example: &corev1.Namespace{}, lw: listWatch(s.opts.Kube, core.Namespaces(), byMesh)},
-		{sink: s.state.Services(), example: &corev1.Service{}, lw: listWatch(s.opts.Kube, core.Services(""), everything)},
-		{sink: s.state.Pods(), example: &corev1.Pod{}, lw: listWatch(s.opts.Kube, core.Pods(""), everything)},
-		{sink: s.state.EndpointSlices(), example: &discoveryv1.EndpointSlice{},
-			lw: listWatch(s.opts.Kube, s.opts.Kube.DiscoveryV1().EndpointSlices(""), everything)},
+		{sink: s.state.Namespaces(), example: &corev1.Namespace{}, lw: listWatch(k.Namespaces, k.Namespaces, byMesh)},
+		{sink: s.state.Services(), example: &corev1.Service{}, lw: listWatch(services, services, everything)},
+		{sink: s.state.Pods(), example: &corev1.Pod{}, lw: listWatch(pods, pods, everything)},
+		{sink: s.state.EndpointSlices(), example: &discoveryv1.EndpointSlice{}, lw: listWatch(slices, slices, everything)},
 	}
 	byName := func(o *metav1.ListOptions) {
 		o.FieldSelector = fields.OneTermEqualSelector("metadata.name", s.opts.ConfigName).String()

@@ -3,12 +3,15 @@ package status
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -21,6 +24,7 @@ import (
 	policyv1alpha1 "openservicemesh.io/osm/api/policy/v1alpha1"
 	accessv1alpha3 "openservicemesh.io/osm/api/smi/access/v1alpha3"
 	"openservicemesh.io/osm/internal/core/snapshot"
+	"openservicemesh.io/osm/internal/kube/kubeapi/fullset"
 )
 
 func object(gv schema.GroupVersion, kind, name string, generation int64) *unstructured.Unstructured {
@@ -43,7 +47,7 @@ func newWorld(t *testing.T, objects ...runtime.Object) *world {
 }
 
 func (w *world) writer(replica string) *Writer {
-	return New(Options{Kube: w.kube, Dynamic: w.dynamic, MeshName: "osm", Namespace: "osm-system", Replica: replica})
+	return New(Options{Kube: fullset.Of(w.kube), Dynamic: w.dynamic, MeshName: "osm", Namespace: "osm-system", Replica: replica})
 }
 
 func (w *world) writes() int {
@@ -256,4 +260,73 @@ func TestOneOfTwoReplicasWritesAndTheOtherTakesOver(t *testing.T) {
 	require.Eventually(t, func() bool { return w.writes() == 2 }, 15*time.Second, 5*time.Millisecond, "the other replica resumes")
 	require.Less(t, time.Since(start), 15*time.Second)
 	require.Equal(t, "b", holder())
+}
+
+func TestElection(t *testing.T) {
+	kube := fake.NewSimpleClientset()
+	now := time.Unix(1000, 0)
+	member := func(name string) *election {
+		return &election{leases: fullset.Of(kube).Leases("osm-system"), namespace: "osm-system", name: "l", me: name, now: func() time.Time { return now }}
+	}
+	a, b := member("a"), member("b")
+	held := func(e *election) bool {
+		t.Helper()
+		ok, err := e.try(t.Context())
+		require.NoError(t, err)
+		return ok
+	}
+	require.True(t, held(a))
+	require.False(t, held(b))
+	for range 3 { // a renews: b never takes over
+		now = now.Add(leaseDuration - time.Second)
+		require.True(t, held(a))
+		require.False(t, held(b))
+	}
+	now = now.Add(leaseDuration - time.Millisecond)
+	require.False(t, held(b))
+	now = now.Add(time.Millisecond)
+	require.True(t, held(b), "a was silent for the lease's duration")
+	require.False(t, held(a))
+	lease, err := kube.CoordinationV1().Leases("osm-system").Get(t.Context(), "l", metav1.GetOptions{})
+	require.NoError(t, err)
+	require.EqualValues(t, 1, *lease.Spec.LeaseTransitions)
+
+	b.release()
+	require.True(t, held(a), "a released lease is free at once")
+	b.release()
+	require.True(t, held(a), "nobody releases another's lease")
+
+	kube.PrependReactor("update", "leases", func(ktesting.Action) (bool, runtime.Object, error) {
+		return true, nil, apierrors.NewConflict(schema.GroupResource{}, "l", nil)
+	})
+	require.False(t, held(a), "a lost race")
+}
+
+func TestLeaderThatCannotRenewStops(t *testing.T) {
+	kube := fake.NewSimpleClientset()
+	broken := make(chan struct{})
+	kube.PrependReactor("get", "leases", func(ktesting.Action) (bool, runtime.Object, error) {
+		select {
+		case <-broken:
+			return true, nil, errors.New("away")
+		default:
+			return false, nil, nil
+		}
+	})
+	var skipped atomic.Int64
+	e := &election{leases: fullset.Of(kube).Leases("osm-system"), namespace: "osm-system", name: "l", me: "a",
+		now: func() time.Time { return time.Now().Add(time.Duration(skipped.Load())) }}
+	started, ended := make(chan struct{}), make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		e.run(ctx, slog.New(slog.DiscardHandler), func(ctx context.Context) { close(started); <-ctx.Done(); close(ended) })
+	}()
+	<-started
+	close(broken)
+	skipped.Store(int64(renewDeadline))
+	<-ended
+	cancel()
+	<-done
 }

@@ -15,10 +15,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
 
 	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/core/snapshot"
+	"openservicemesh.io/osm/internal/kube/kubeapi"
 )
 
 // Limits of the writer. Statuses are for people: they may lag behind a burst, and must not crowd out other clients of
@@ -33,7 +33,7 @@ const (
 
 // Options configure a Writer.
 type Options struct {
-	Kube     kubernetes.Interface
+	Kube     *kubeapi.Clients
 	Dynamic  dynamic.Interface
 	MeshName string
 	// Namespace is the control plane's; the Lease lives there.
@@ -184,7 +184,7 @@ func (w *Writer) tell(ctx context.Context, u *unstructured.Unstructured, o Objec
 		message = strings.ToValidUTF8(message[:maxEventMessage], "") + " …"
 	}
 	now := metav1.Now()
-	_, err := w.opts.Kube.CoreV1().Events(o.Ref.Namespace).Create(ctx, &corev1.Event{
+	_, err := w.opts.Kube.Events(o.Ref.Namespace).Create(ctx, &corev1.Event{
 		ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("%s.%x", o.Ref.Name, now.UnixNano()), Namespace: o.Ref.Namespace},
 		InvolvedObject: corev1.ObjectReference{
 			APIVersion: o.Resource.GroupVersion().String(), Kind: o.Ref.Kind, Namespace: o.Ref.Namespace,

@@ -13,7 +13,6 @@ import (
 	"google.golang.org/grpc/status"
 	authv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	authclient "k8s.io/client-go/kubernetes/typed/authentication/v1"
 
 	"openservicemesh.io/osm/internal/core/meshid"
 	"openservicemesh.io/osm/internal/xds"
@@ -35,9 +34,14 @@ const (
 	extraPodUID  = "authentication.kubernetes.io/pod-uid"
 )
 
+// Reviews asks the API server about a token. The generated client implements it.
+type Reviews interface {
+	Create(ctx context.Context, r *authv1.TokenReview, opts metav1.CreateOptions) (*authv1.TokenReview, error)
+}
+
 // Authenticator reviews tokens. Make it with New.
 type Authenticator struct {
-	reviews  authclient.TokenReviewInterface
+	reviews  Reviews
 	audience string
 	now      func() time.Time
 	flights  singleflight.Group
@@ -52,7 +56,7 @@ type entry struct {
 }
 
 // New returns an authenticator that takes tokens of one audience (names.TokenAudience) only.
-func New(reviews authclient.TokenReviewInterface, audience string) *Authenticator {
+func New(reviews Reviews, audience string) *Authenticator {
 	return &Authenticator{reviews: reviews, audience: audience, now: time.Now, cache: map[[sha256.Size]byte]entry{}}
 }
 

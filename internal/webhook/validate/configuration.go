@@ -9,7 +9,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/util/retry"
 
 	policyv1 "openservicemesh.io/osm/api/policy/v1alpha1"
@@ -86,11 +85,17 @@ func (c Configuration) rules() []admissionregv1.RuleWithOperations {
 	return out
 }
 
+// Webhooks is the client of ValidatingWebhookConfigurations. The generated client implements it.
+type Webhooks interface {
+	Get(ctx context.Context, name string, opts metav1.GetOptions) (*admissionregv1.ValidatingWebhookConfiguration, error)
+	Create(ctx context.Context, c *admissionregv1.ValidatingWebhookConfiguration, opts metav1.CreateOptions) (*admissionregv1.ValidatingWebhookConfiguration, error)
+	Update(ctx context.Context, c *admissionregv1.ValidatingWebhookConfiguration, opts metav1.UpdateOptions) (*admissionregv1.ValidatingWebhookConfiguration, error)
+}
+
 // Ensure makes the object in the cluster what Build says, or finds that it is. It writes only what differs, so that
 // replicas that agree do not write in turns. With create false an object that is gone stays gone: it may have been
 // removed together with the mesh. It reports whether it wrote.
-func (c Configuration) Ensure(ctx context.Context, kube kubernetes.Interface, caBundle []byte, create bool) (wrote bool, err error) {
-	client := kube.AdmissionregistrationV1().ValidatingWebhookConfigurations()
+func (c Configuration) Ensure(ctx context.Context, client Webhooks, caBundle []byte, create bool) (wrote bool, err error) {
 	want := c.Build(caBundle)
 	again := func(err error) bool { return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) }
 	err = retry.OnError(retry.DefaultBackoff, again, func() error {

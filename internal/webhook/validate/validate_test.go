@@ -142,10 +142,10 @@ func TestConfiguration(t *testing.T) {
 }
 
 func TestEnsure(t *testing.T) {
-	kube := fake.NewSimpleClientset()
+	client := fake.NewSimpleClientset().AdmissionregistrationV1().ValidatingWebhookConfigurations()
 	c := configuration()
 	ensure := func(ca string, create bool) bool {
-		wrote, err := c.Ensure(t.Context(), kube, []byte(ca), create)
+		wrote, err := c.Ensure(t.Context(), client, []byte(ca), create)
 		require.NoError(t, err)
 		return wrote
 	}
@@ -154,7 +154,6 @@ func TestEnsure(t *testing.T) {
 	require.False(t, ensure("ca", true), "nothing differs")
 	require.True(t, ensure("ca2", false))
 
-	client := kube.AdmissionregistrationV1().ValidatingWebhookConfigurations()
 	have, err := client.Get(t.Context(), c.Name, metav1.GetOptions{})
 	require.NoError(t, err)
 	require.Equal(t, []byte("ca2"), have.Webhooks[0].ClientConfig.CABundle)
