@@ -30,7 +30,7 @@ Flags:
 // parse reads osm-crds' command line, without the program's name.
 func parse(args []string) (in Installation, verbosity string, err error) {
 	fs := pflag.NewFlagSet(program, pflag.ContinueOnError)
-	fs.Usage = func() { fmt.Fprint(os.Stdout, usage+fs.FlagUsages()) }
+	fs.Usage = func() { _, _ = fmt.Fprint(os.Stdout, usage+fs.FlagUsages()) }
 	fs.StringVarP(&verbosity, "verbosity", "v", "info", "log level: disabled, panic, fatal, error, warn, info, debug or trace")
 	fs.StringVar(&in.MeshName, "mesh-name", "", "name of the mesh that was removed")
 	fs.StringVar(&in.Namespace, "osm-namespace", "", "namespace of its control plane")
