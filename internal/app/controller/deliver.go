@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	configv1alpha2 "openservicemesh.io/osm/api/config/v1alpha2"
 	"openservicemesh.io/osm/internal/core/snapshot"
 	"openservicemesh.io/osm/internal/kube/convert"
 	"openservicemesh.io/osm/internal/kube/source"
@@ -28,7 +29,10 @@ func (p *program) deliver(u source.Update) {
 	p.metrics.SetNamespaces(len(p.source.MonitoredNamespaces()))
 	findings := snapshot.SortFindings(append(u.Findings, view.Findings()...))
 	p.findings.report(findings)
-	p.status.Publish(status.ReportOn(u.Snapshot.Policies, findings))
+	p.status.Publish(status.ReportOn(status.Object{
+		Ref:      snapshot.ObjectRef{Kind: configv1alpha2.KindMeshConfig, Namespace: p.o.OSMNamespace, Name: p.o.OSMConfigName},
+		Resource: configv1alpha2.MeshConfigs, Generation: u.ConfigGeneration,
+	}, u.Snapshot.Policies, findings))
 	if u.Changed.Config {
 		p.metrics.Broadcast()
 		p.settings.flags(u.Snapshot.Mesh.FeatureFlags)

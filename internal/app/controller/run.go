@@ -72,7 +72,7 @@ func Run(ctx context.Context, o Options, logging *obs.Logging, metrics *obs.Metr
 		if permanent(err) != nil {
 			reason = obs.ReasonInvalidCertificateManager
 		}
-		obs.NewPodEvents(obs.PodClients{Pods: kube.Pods(o.OSMNamespace), Events: kube.Events(o.OSMNamespace)}, o.OSMNamespace, obs.EnvControllerPodName, names.Controller, p.log).Warn(ctx, reason, err)
+		p.podEvents().Warn(ctx, reason, err)
 	}
 	return err
 }
@@ -149,6 +149,13 @@ func newProgram(o Options, kube *kubeapi.Clients, dyn dynamic.Interface, l *obs.
 	return p
 }
 
+// podEvents writes events on the program's own pod.
+func (p *program) podEvents() *obs.PodEvents {
+	ns := p.o.OSMNamespace
+	clients := obs.PodClients{Pods: p.kube.Pods(ns), Events: p.kube.Events(ns)}
+	return obs.NewPodEvents(clients, ns, obs.EnvControllerPodName, names.Controller, p.log)
+}
+
 // replica is this process's name among replicas.
 func replica() string {
 	if name := os.Getenv(obs.EnvControllerPodName); name != "" {
@@ -200,7 +207,7 @@ func (p *program) certificates(ctx context.Context) (webhook, ads *certs.ServerC
 	err = p.patiently(ctx, func() (err error) {
 		p.authority, err = certs.Open(ctx, certs.Config{
 			Secrets: p.kube.Secrets(p.o.OSMNamespace), Namespace: p.o.OSMNamespace, SecretName: p.o.Provider.CABundleSecretName, MeshName: p.o.MeshName,
-			Log: p.logging.Logger("certs"), Metrics: p.metrics,
+			Log: p.logging.Logger("certs"), Metrics: p.metrics, Events: p.podEvents(),
 		})
 		return err
 	})

@@ -38,8 +38,10 @@ type Update struct {
 	Changed  snapshot.Changed
 	// Settings are MeshConfig's words to the control plane.
 	Settings convert.Settings
-	// Findings are about objects that could not be read.
+	// Findings are about objects that could not be read and settings without effect.
 	Findings []snapshot.Finding
+	// ConfigGeneration is the metadata.generation of the MeshConfig.
+	ConfigGeneration int64
 }
 
 // Options configure a Source. All but ConfigName, Log and OnEvent are needed.
@@ -192,6 +194,7 @@ func (s *Source) build(ctx context.Context, deliver func(Update)) {
 		deliver(Update{
 			Snapshot: snapshot.New(result.Parts), Changed: result.Changed,
 			Settings: result.Settings, Findings: slices.Clone(result.Findings),
+			ConfigGeneration: result.ConfigGeneration,
 		})
 		s.ready.Store(true)
 		last = time.Now()

@@ -8,6 +8,7 @@ import (
 
 	configv1alpha2 "openservicemesh.io/osm/api/config/v1alpha2"
 	"openservicemesh.io/osm/internal/core/meshid"
+	"openservicemesh.io/osm/internal/core/policy/meshconfig"
 	"openservicemesh.io/osm/internal/core/snapshot"
 	"openservicemesh.io/osm/internal/kube/convert"
 )
@@ -18,8 +19,10 @@ type Result struct {
 	Parts    snapshot.Parts
 	Changed  snapshot.Changed
 	Settings convert.Settings
-	// Findings are about objects that could not be read, sorted.
+	// Findings are about objects that could not be read and settings without effect, sorted.
 	Findings []snapshot.Finding
+	// ConfigGeneration is the metadata.generation of the MeshConfig.
+	ConfigGeneration int64
 }
 
 // Build makes the parts of the next snapshot; false means that nothing changed since the last call, or that there is no
@@ -34,7 +37,7 @@ func (s *State) Build() (Result, bool) {
 	s.dirty = newDirt()
 
 	changed := snapshot.Changed{Config: !s.last.done || d.all || d.pods}
-	settings, unread := s.last.settings, s.last.unread
+	settings, findings, generation := s.last.settings, s.last.all, s.last.generation
 	if mesh := convert.MeshOf(s.last.config, s.opts.TrustDomain); !s.last.done || !reflect.DeepEqual(mesh, s.last.mesh) {
 		s.last.mesh = mesh
 		changed.Config = true
@@ -48,8 +51,8 @@ func (s *State) Build() (Result, bool) {
 		changed.Config = true
 	}
 	s.last.done = true
-	s.last.unread = s.findings()
-	if changed.IsZero() && settings == s.last.settings && slices.Equal(unread, s.last.unread) {
+	s.last.all, s.last.generation = s.findings(), s.last.config.Generation
+	if changed.IsZero() && settings == s.last.settings && slices.Equal(findings, s.last.all) && generation == s.last.generation {
 		return Result{}, false
 	}
 	slices.SortFunc(changed.Endpoints, meshid.ServicePort.Compare)
@@ -58,31 +61,31 @@ func (s *State) Build() (Result, bool) {
 			Mesh: s.last.mesh, Services: s.sortedServices(), Pods: s.monitoredPods(),
 			Endpoints: s.last.endpoints, Policies: s.last.policies,
 		},
-		Changed: changed, Settings: s.last.settings, Findings: s.last.unread,
+		Changed: changed, Settings: s.last.settings, Findings: s.last.all,
+		ConfigGeneration: s.last.generation,
 	}, true
 }
 
 // loadMeshConfig reports whether there is a MeshConfig, now or from before. One that cannot be read leaves the last good
 // one in force; without a last good one, zero values are used: nothing is permitted that no policy permits.
 func (s *State) loadMeshConfig() bool {
-	s.last.configFinding = nil
+	s.last.configFindings = nil
 	for _, row := range s.meshConfig.rows {
-		s.last.configFinding = row.finding
 		if row.config != nil {
-			s.last.config = row.config
-		} else if s.last.config == nil {
+			s.last.config, s.last.configFindings = row.config, meshconfig.Unsupported(row.config)
+			continue
+		}
+		s.last.configFindings = []snapshot.Finding{*row.finding}
+		if s.last.config == nil {
 			s.last.config = &configv1alpha2.MeshConfig{}
 		}
 	}
 	return s.last.config != nil
 }
 
-// findings lists what could not be read.
+// findings lists what could not be read and what has no effect.
 func (s *State) findings() []snapshot.Finding {
-	if s.last.configFinding == nil {
-		return s.last.findings
-	}
-	return snapshot.SortFindings(append(slices.Clone(s.last.findings), *s.last.configFinding))
+	return snapshot.SortFindings(slices.Concat(s.last.findings, s.last.configFindings))
 }
 
 // resolveServices brings last.services and last.endpoints up to date for what is dirty, and reports whether a plan

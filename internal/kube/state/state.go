@@ -75,9 +75,10 @@ type build struct {
 	services  map[meshid.Service]*snapshot.Service
 	endpoints snapshot.Endpoints
 	policies  snapshot.Policies
-	// findings are about policies, configFinding about the MeshConfig, unread both together.
-	findings, unread []snapshot.Finding
-	configFinding    *snapshot.Finding
+	// findings are about policies, configFindings about the MeshConfig, all both together.
+	findings, configFindings, all []snapshot.Finding
+	// generation is the MeshConfig's metadata.generation.
+	generation int64
 }
 
 // New returns an empty State. wake is called, with the State locked, whenever something changes that a snapshot shows

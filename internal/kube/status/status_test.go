@@ -108,6 +108,7 @@ func TestJudge(t *testing.T) {
 		{"error", []snapshot.Finding{finding(target, snapshot.Warning, "Odd", "odd"), finding(target, snapshot.Error, "Bad", "a"), finding(target, snapshot.Error, "Worse", "b")},
 			"False", "False", "Bad", "NotAccepted", "a; b", "error"},
 		{"not supported", []snapshot.Finding{finding(target, snapshot.Error, "NotSupported", "not acted on")}, "False", "False", "NotSupported", "NotSupported", "not acted on", "error"},
+		{"a setting without effect", []snapshot.Finding{finding(target, snapshot.Warning, "NotSupported", "spec.x: no effect")}, "True", "False", "AcceptedWithWarnings", "NotSupported", "spec.x", "committed"},
 		{"long", []snapshot.Finding{finding(target, snapshot.Error, "Bad", strings.Repeat("ä", 5000))}, "False", "False", "Bad", "NotAccepted", " …", "error"},
 	}
 	for _, tt := range tests {
@@ -127,9 +128,11 @@ func TestJudge(t *testing.T) {
 func TestReportOnListsUnreadableObjectsToo(t *testing.T) {
 	tt := &accessv1alpha3.TrafficTarget{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "t", Generation: 4}}
 	lost := finding(ingress, snapshot.Error, "Unreadable", "x")
-	r := ReportOn(snapshot.Policies{"TrafficTarget": {tt}}, []snapshot.Finding{lost, finding(target, snapshot.Warning, "Odd", "y"),
+	config := Object{Ref: snapshot.ObjectRef{Kind: "MeshConfig", Namespace: "osm-system", Name: "osm-mesh-config"}, Generation: 2}
+	r := ReportOn(config, snapshot.Policies{"TrafficTarget": {tt}}, []snapshot.Finding{lost, finding(target, snapshot.Warning, "Odd", "y"),
 		finding(snapshot.ObjectRef{Kind: "Service", Name: "s"}, snapshot.Warning, "Odd", "z")})
 	require.Equal(t, []Object{
+		config,
 		{Ref: target, Resource: accessv1alpha3.TrafficTargets, Generation: 4},
 		{Ref: ingress, Resource: policyv1alpha1.IngressBackends},
 	}, r.Objects)

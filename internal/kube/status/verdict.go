@@ -41,10 +41,10 @@ type Report struct {
 	Findings []snapshot.Finding
 }
 
-// ReportOn lists every policy object of a snapshot, and the unreadable ones that only findings know.
-func ReportOn(policies snapshot.Policies, findings []snapshot.Finding) Report {
-	r := Report{Findings: findings}
-	listed := map[snapshot.ObjectRef]bool{}
+// ReportOn lists the MeshConfig, every policy object of a snapshot, and the unreadable ones that only findings know.
+func ReportOn(config Object, policies snapshot.Policies, findings []snapshot.Finding) Report {
+	r := Report{Objects: []Object{config}, Findings: findings}
+	listed := map[snapshot.ObjectRef]bool{config.Ref: true}
 	resources := map[string]schema.GroupVersionResource{}
 	for _, k := range policy.Kinds() {
 		resources[k.Name] = k.Resource
@@ -97,11 +97,17 @@ func judge(findings []snapshot.Finding) verdict {
 		v.Programmed.Message = "the object, or a part of it, is not in force; see the condition Accepted"
 		v.CurrentStatus, v.Reason = apistatus.CurrentStatusError, errs[0].Message
 	}
-	if i := slices.IndexFunc(errs, func(f snapshot.Finding) bool { return f.Reason == ReasonNotSupported }); i >= 0 {
-		v.Accepted.Reason = ReasonNotSupported
-		v.Programmed.Reason, v.Programmed.Message = ReasonNotSupported, errs[i].Message
+	if ignored := ofReason(findings, ReasonNotSupported); len(ignored) > 0 {
+		if len(errs) > 0 {
+			v.Accepted.Reason = ReasonNotSupported
+		}
+		v.Programmed.Status, v.Programmed.Reason, v.Programmed.Message = metav1.ConditionFalse, ReasonNotSupported, messages(ignored)
 	}
 	return v
+}
+
+func ofReason(findings []snapshot.Finding, reason string) []snapshot.Finding {
+	return slices.DeleteFunc(slices.Clone(findings), func(f snapshot.Finding) bool { return f.Reason != reason })
 }
 
 func messages(findings []snapshot.Finding) string {
