@@ -100,6 +100,10 @@ func TestProxyGet(t *testing.T) {
 	require.Equal(t, "Error: pod bookbuyer/plain is not a part of a mesh\n", w.fails("proxy", "get", "ready", "plain", "-n", "bookbuyer"))
 	require.Equal(t, "Error: pod bookbuyer/pending is not running\n", w.fails("proxy", "get", "ready", "pending", "-n", "bookbuyer"))
 	require.Equal(t, "Error: error getting pod default/buyer: pods \"buyer\" not found\n", w.fails("proxy", "get", "ready", "buyer"))
+	w.podGet = func(PodPort, uint16, string) ([]byte, error) {
+		return nil, &statusError{url: "u", status: "503 Service Unavailable", body: []byte("INITIALIZING\n")}
+	}
+	require.Equal(t, "INITIALIZING\n", w.succeeds("proxy", "get", "ready", "buyer", "-n", "bookbuyer"), "the answer is printed, whatever its status")
 	w.podGet = nil
 	require.Equal(t, "Error: Error retrieving proxy config for pod buyer in namespace bookbuyer: the pod does not answer\n",
 		w.fails("proxy", "get", "ready", "buyer", "-n", "bookbuyer"))

@@ -50,7 +50,7 @@ func (f *forwarder) get(ctx context.Context, target PodPort, localPort uint16, p
 	}
 	defer func() {
 		cancel()
-		_ = <-done // the tunnel was closed on purpose
+		<-done // closed on purpose, so its error says nothing
 	}()
 	forwarded, err := pf.GetPorts()
 	if err != nil {
@@ -83,7 +83,17 @@ func (f *forwarder) dialer(target PodPort) (httpstream.Dialer, error) {
 	}), nil
 }
 
-// fetch returns the body of a GET, whatever its size; a status other than 2xx is an error that carries the body.
+// statusError is an answer with a status other than 2xx.
+type statusError struct {
+	url, status string
+	body        []byte
+}
+
+func (e *statusError) Error() string {
+	return fmt.Sprintf("%s answered %s: %s", e.url, e.status, strings.TrimSpace(string(e.body)))
+}
+
+// fetch returns the body of a GET, whatever its size; a status other than 2xx is a *statusError, which carries the body.
 func fetch(ctx context.Context, url string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -99,7 +109,7 @@ func fetch(ctx context.Context, url string) ([]byte, error) {
 		return nil, fmt.Errorf("Error rendering HTTP response: %w", err)
 	}
 	if resp.StatusCode/100 != 2 {
-		return nil, fmt.Errorf("%s answered %s: %s", url, resp.Status, strings.TrimSpace(string(body)))
+		return nil, &statusError{url: url, status: resp.Status, body: body}
 	}
 	return body, nil
 }

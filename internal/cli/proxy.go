@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -70,6 +71,11 @@ func (a *app) proxyGet(ctx context.Context, cluster *Cluster, g proxyGet) error 
 	}
 	target := PodPort{Namespace: g.namespace, Pod: g.pod, Port: names.PortEnvoyAdmin}
 	body, err := cluster.PodGet(ctx, target, g.localPort, g.query)
+	// What Envoy says is the answer, whatever its status: "ready" answers 503 with the state a proxy is in.
+	var refused *statusError
+	if errors.As(err, &refused) {
+		body, err = refused.body, nil
+	}
 	if err != nil {
 		return fmt.Errorf("Error retrieving proxy config for pod %s in namespace %s: %w", g.pod, g.namespace, err)
 	}

@@ -72,7 +72,7 @@ func (a *app) render(o renderOptions) error {
 	}
 	mesh := render.New(read.Snapshot)
 	for _, f := range snapshot.SortFindings(slices.Concat(read.Findings, mesh.Findings())) {
-		fmt.Fprintf(a.Err, "%s: %s: %s: %s\n", f.Severity, f.Object, f.Reason, f.Message)
+		say(a.Err, "%s: %s: %s: %s\n", f.Severity, f.Object, f.Reason, f.Message)
 	}
 	if o.proxy == "" {
 		return a.listProxies(mesh)
@@ -102,7 +102,7 @@ func renderText(mesh *render.Mesh, p render.Proxy, output string) ([]byte, error
 
 func (a *app) listProxies(mesh *render.Mesh) error {
 	w := table(a.Out)
-	fmt.Fprint(w, "PROXY\tPODS\tSERVICES\n")
+	say(w, "PROXY\tPODS\tSERVICES\n")
 	for _, p := range mesh.Proxies() {
 		services := make([]string, 0, len(p.Key.Services()))
 		for _, s := range p.Key.Services() {
@@ -111,7 +111,7 @@ func (a *app) listProxies(mesh *render.Mesh) error {
 		if len(services) == 0 {
 			services = append(services, "-")
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\n", p.Identity(), strings.Join(p.Pods, ","), strings.Join(services, ","))
+		say(w, "%s\t%s\t%s\n", p.Identity(), strings.Join(p.Pods, ","), strings.Join(services, ","))
 	}
 	return w.Flush()
 }
