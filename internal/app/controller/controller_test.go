@@ -33,7 +33,7 @@ import (
 	accessv1alpha3 "openservicemesh.io/osm/api/smi/access/v1alpha3"
 	"openservicemesh.io/osm/internal/core/envoy"
 	"openservicemesh.io/osm/internal/core/policy"
-	"openservicemesh.io/osm/internal/kube/kubeapi/fullset"
+	"openservicemesh.io/osm/internal/kube/kubeapi/clientset"
 	"openservicemesh.io/osm/internal/obs"
 	"openservicemesh.io/osm/internal/testkit/deltaclient"
 )
@@ -99,7 +99,7 @@ func newWorld(t *testing.T) *world {
 	require.NoError(t, o.Check())
 	metrics := obs.NewMetrics()
 	at := addresses{ads: freeAddress(t), http: freeAddress(t), debug: freeAddress(t), webhook: freeAddress(t)}
-	w.program = newProgram(o, fullset.Of(kube), w.dynamic, obs.NewLogging(&w.log, false, metrics.ErrorCode), metrics, at)
+	w.program = newProgram(o, clientset.Of(kube), w.dynamic, obs.NewLogging(&w.log, false, metrics.ErrorCode), metrics, at)
 	w.program.lameDuck = 50 * time.Millisecond
 	return w
 }

@@ -24,7 +24,7 @@ import (
 	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/core/pki"
 	"openservicemesh.io/osm/internal/core/podpatch"
-	"openservicemesh.io/osm/internal/kube/kubeapi/fullset"
+	"openservicemesh.io/osm/internal/kube/kubeapi/clientset"
 	"openservicemesh.io/osm/internal/obs"
 	"openservicemesh.io/osm/internal/obs/errcode"
 	"openservicemesh.io/osm/internal/webhook/inject"
@@ -108,7 +108,7 @@ func (p *program) start(ctx context.Context) error {
 	}
 	err = p.patiently(ctx, func() (err error) {
 		p.authority, err = certs.Open(ctx, certs.Config{
-			Secrets: fullset.Of(p.kube).Secrets(p.o.OSMNamespace), Namespace: p.o.OSMNamespace, SecretName: p.o.Provider.CABundleSecretName, MeshName: p.o.MeshName,
+			Secrets: clientset.Of(p.kube).Secrets(p.o.OSMNamespace), Namespace: p.o.OSMNamespace, SecretName: p.o.Provider.CABundleSecretName, MeshName: p.o.MeshName,
 			Log: p.logging.Logger("certs"), Metrics: p.metrics,
 		})
 		return err

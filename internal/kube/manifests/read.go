@@ -66,8 +66,7 @@ func (r *reader) path(path string) error {
 		if err != nil {
 			return err
 		}
-		defer f.Close()
-		errs = append(errs, r.stream(p, f))
+		errs = append(errs, r.stream(p, f), f.Close())
 		return nil
 	})
 	return errors.Join(append(errs, err)...)

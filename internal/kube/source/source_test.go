@@ -20,7 +20,7 @@ import (
 	configv1alpha2 "openservicemesh.io/osm/api/config/v1alpha2"
 	"openservicemesh.io/osm/internal/core/meshid"
 	"openservicemesh.io/osm/internal/core/policy"
-	"openservicemesh.io/osm/internal/kube/kubeapi/fullset"
+	"openservicemesh.io/osm/internal/kube/kubeapi/clientset"
 )
 
 // world is a fake API server and a Source that watches it.
@@ -42,7 +42,7 @@ func newWorld(t *testing.T, crds bool) *world {
 	if crds {
 		w.installCRDs(lists)
 	}
-	w.source = New(Options{Kube: fullset.Of(w.kube), Dynamic: w.dynamic, MeshName: "osm", OSMNamespace: "osm-system", TrustDomain: "td"})
+	w.source = New(Options{Kube: clientset.Of(w.kube), Dynamic: w.dynamic, MeshName: "osm", OSMNamespace: "osm-system", TrustDomain: "td"})
 	return w
 }
 
@@ -225,7 +225,7 @@ func TestEndpointsLaneAndModeSwitch(t *testing.T) {
 func TestEventsAreCounted(t *testing.T) {
 	w := newWorld(t, true)
 	seen := make(chan string, 1000)
-	w.source = New(Options{Kube: fullset.Of(w.kube), Dynamic: w.dynamic, MeshName: "osm", OSMNamespace: "osm-system",
+	w.source = New(Options{Kube: clientset.Of(w.kube), Dynamic: w.dynamic, MeshName: "osm", OSMNamespace: "osm-system",
 		OnEvent: func(event, ns string) { seen <- event + " " + ns }})
 	w.createBase()
 	w.createMeshConfig(true)

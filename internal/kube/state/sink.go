@@ -165,7 +165,7 @@ func (s *State) Policies(kind policy.Kind) *Sink {
 // plane itself writes), resource version, managed fields and the copy that kubectl keeps. An object that does not fit
 // its Go type becomes a finding and leaves the others of its kind alone.
 func decode(in runtime.Object, kind string, newObject func() snapshot.Object) (snapshot.Object, *snapshot.Finding) {
-	content := map[string]any{}
+	var content map[string]any
 	var err error
 	if u, ok := in.(*unstructured.Unstructured); ok {
 		content = maps.Clone(u.Object)

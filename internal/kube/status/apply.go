@@ -66,6 +66,6 @@ func apply(u *unstructured.Unstructured, kind string, v verdict) (change, error)
 	u.Object["status"] = after
 	now := v.Accepted
 	same := old.Status == now.Status && old.Reason == now.Reason && old.Message == now.Message
-	fine := now.Reason == ReasonAccepted
-	return change{Written: true, Told: !same && !(fine && (old.Status == "" || old.Status == metav1.ConditionTrue))}, nil
+	wasFine := old.Status == "" || old.Status == metav1.ConditionTrue
+	return change{Written: true, Told: !same && (now.Reason != ReasonAccepted || !wasFine)}, nil
 }

@@ -24,7 +24,7 @@ import (
 	policyv1alpha1 "openservicemesh.io/osm/api/policy/v1alpha1"
 	accessv1alpha3 "openservicemesh.io/osm/api/smi/access/v1alpha3"
 	"openservicemesh.io/osm/internal/core/snapshot"
-	"openservicemesh.io/osm/internal/kube/kubeapi/fullset"
+	"openservicemesh.io/osm/internal/kube/kubeapi/clientset"
 )
 
 func object(gv schema.GroupVersion, kind, name string, generation int64) *unstructured.Unstructured {
@@ -47,7 +47,7 @@ func newWorld(t *testing.T, objects ...runtime.Object) *world {
 }
 
 func (w *world) writer(replica string) *Writer {
-	return New(Options{Kube: fullset.Of(w.kube), Dynamic: w.dynamic, MeshName: "osm", Namespace: "osm-system", Replica: replica})
+	return New(Options{Kube: clientset.Of(w.kube), Dynamic: w.dynamic, MeshName: "osm", Namespace: "osm-system", Replica: replica})
 }
 
 func (w *world) writes() int {
@@ -269,7 +269,7 @@ func TestElection(t *testing.T) {
 	kube := fake.NewSimpleClientset()
 	now := time.Unix(1000, 0)
 	member := func(name string) *election {
-		return &election{leases: fullset.Of(kube).Leases("osm-system"), namespace: "osm-system", name: "l", me: name, now: func() time.Time { return now }}
+		return &election{leases: clientset.Of(kube).Leases("osm-system"), namespace: "osm-system", name: "l", me: name, now: func() time.Time { return now }}
 	}
 	a, b := member("a"), member("b")
 	held := func(e *election) bool {
@@ -317,7 +317,7 @@ func TestLeaderThatCannotRenewStops(t *testing.T) {
 		}
 	})
 	var skipped atomic.Int64
-	e := &election{leases: fullset.Of(kube).Leases("osm-system"), namespace: "osm-system", name: "l", me: "a",
+	e := &election{leases: clientset.Of(kube).Leases("osm-system"), namespace: "osm-system", name: "l", me: "a",
 		now: func() time.Time { return time.Now().Add(time.Duration(skipped.Load())) }}
 	started, ended := make(chan struct{}), make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())

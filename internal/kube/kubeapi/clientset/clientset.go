@@ -1,6 +1,6 @@
-// Package fullset makes kubeapi.Clients of a generated clientset: a fake one in tests, or that of a program that links it
+// Package clientset makes kubeapi.Clients of a generated clientset: a fake one in tests, or that of a program that links it
 // anyway. Input: the clientset. Output: Clients. The controller must not import it.
-package fullset
+package clientset
 
 import (
 	"context"
