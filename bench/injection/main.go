@@ -1,5 +1,6 @@
 // Command injection measures how long the injection webhook takes to answer, on one core: decoding the request, deciding,
-// patching, encoding the response. It sends recorded reviews (testdata/reviews) through the real HTTP handler and prints
+// patching, encoding the response. It sends sample reviews (testdata/reviews, written by hand
+// after what an API server sends) through the real HTTP handler and prints
 // p50, p99 and the rate, by the clock and by the processor time this program used, garbage collection included. On a
 // machine that does nothing else the two are the same; -max compares p99 of the processor time, which does not depend on
 // what else runs here.
@@ -36,7 +37,7 @@ import (
 )
 
 //go:embed testdata/reviews
-var recorded embed.FS
+var samples embed.FS
 
 func main() {
 	n := flag.Int("n", 2000, "number of reviews")
@@ -54,14 +55,14 @@ func main() {
 	}
 }
 
-// load reads the recorded reviews, written as YAML for readers, as the JSON the API server sends.
+// load reads the sample reviews, written as YAML for readers, as the JSON the API server sends.
 func load() ([][]byte, error) {
 	var out [][]byte
-	err := fs.WalkDir(recorded, ".", func(path string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(samples, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		text, err := recorded.ReadFile(path)
+		text, err := samples.ReadFile(path)
 		if err != nil {
 			return err
 		}
@@ -70,7 +71,7 @@ func load() ([][]byte, error) {
 		return err
 	})
 	if err == nil && len(out) == 0 {
-		err = errors.New("no recorded reviews")
+		err = errors.New("no sample reviews")
 	}
 	return out, err
 }
@@ -93,7 +94,7 @@ func run(w io.Writer, reviews [][]byte, n int, limit time.Duration) error {
 		}
 		wall[i], cpu[i] = s.wall, s.cpu
 	}
-	_, _ = fmt.Fprintf(w, "%d reviews of %d recorded pods on one core\n", n, len(reviews))
+	_, _ = fmt.Fprintf(w, "%d reviews of %d sample pods on one core\n", n, len(reviews))
 	report(w, "by the clock", wall)
 	if p99 := report(w, "processor time", cpu); limit > 0 && p99 > limit {
 		return fmt.Errorf("p99 of the processor time is %v, above %v", p99, limit)
@@ -142,7 +143,7 @@ func answer(h http.Handler, review []byte) (sample, error) {
 		return sample{}, err
 	}
 	if rec.Code != http.StatusOK || !bytes.Contains(rec.Body.Bytes(), []byte(`"patch":`)) {
-		return sample{}, fmt.Errorf("a recorded review was not answered with a patch: status %d, %.300s", rec.Code, rec.Body)
+		return sample{}, fmt.Errorf("a sample review was not answered with a patch: status %d, %.300s", rec.Code, rec.Body)
 	}
 	return sample{wall: wall, cpu: after - used}, nil
 }
