@@ -8,7 +8,6 @@ import (
 	"os/signal"
 	"syscall"
 
-	_ "github.com/KimMachineGun/automemlimit" // keep the heap within the container's memory limit
 	"github.com/spf13/pflag"
 
 	"openservicemesh.io/osm/internal/app/controller"

@@ -33,6 +33,7 @@ import (
 	accessv1alpha3 "openservicemesh.io/osm/api/smi/access/v1alpha3"
 	"openservicemesh.io/osm/internal/core/envoy"
 	"openservicemesh.io/osm/internal/core/policy"
+	"openservicemesh.io/osm/internal/core/snapshot"
 	"openservicemesh.io/osm/internal/kube/kubeapi/clientset"
 	"openservicemesh.io/osm/internal/obs"
 	"openservicemesh.io/osm/internal/testkit/deltaclient"
@@ -298,8 +299,10 @@ func TestVerdictReachesTheObject(t *testing.T) {
 		conditions, _, _ := unstructured.NestedSlice(u.Object, "status", "conditions")
 		return len(conditions) == 2 && conditions[0].(map[string]any)["reason"] == "InvalidDestination"
 	})
-	_, metrics := w.get(w.program.at.http, "/metrics")
-	require.Contains(t, metrics, `osm_error_err_code_count{err_code="E2010"} 1`)
+	w.eventually("the finding's code is counted", func() bool {
+		_, metrics := w.get(w.program.at.http, "/metrics")
+		return strings.Contains(metrics, `osm_error_err_code_count{err_code="E2010"} 1`)
+	})
 }
 
 func TestLeaving(t *testing.T) {
@@ -343,4 +346,20 @@ func TestOptions(t *testing.T) {
 		require.NoError(t, fs.Parse(args))
 		require.ErrorContains(t, o.Check(), want)
 	}
+}
+
+func TestFindingsOfAMomentAreNotLogged(t *testing.T) {
+	var out bytes.Buffer
+	metrics := obs.NewMetrics()
+	f := findingLog{log: obs.NewLogging(&out, false, nil).Logger("policy"), metrics: metrics, settle: 50 * time.Millisecond}
+	moment := snapshot.Finding{Severity: snapshot.Error, Reason: "RouteGroupNotFound", Code: "E2005", Message: "for a moment"}
+	lasting := snapshot.Finding{Severity: snapshot.Error, Reason: "NoMatches", Code: "E2006", Message: "for good"}
+	flushed := func() bool { f.mu.Lock(); defer f.mu.Unlock(); return !f.waiting }
+	f.report([]snapshot.Finding{moment})
+	f.report([]snapshot.Finding{lasting})
+	require.Eventually(t, flushed, patience, time.Millisecond)
+	f.report([]snapshot.Finding{lasting})
+	require.Eventually(t, flushed, patience, time.Millisecond)
+	require.NotContains(t, out.String(), "for a moment")
+	require.Equal(t, 1, strings.Count(out.String(), "for good"), "once")
 }

@@ -135,20 +135,36 @@ func (s *settings) flags(on map[string]bool) {
 	}
 }
 
-// findingLog logs each finding once, when it appears.
+// findingLog logs each finding once, when it has appeared to stay: objects that are applied together arrive one by one, and
+// one that names another is there before it for a moment.
 type findingLog struct {
 	log     *slog.Logger
 	metrics *obs.Metrics
+	settle  time.Duration
 
-	mu   sync.Mutex
-	seen map[snapshot.Finding]bool
+	mu      sync.Mutex
+	pending []snapshot.Finding
+	waiting bool
+	seen    map[snapshot.Finding]bool
 }
 
+// report takes all findings there are now.
 func (f *findingLog) report(list []snapshot.Finding) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	now := make(map[snapshot.Finding]bool, len(list))
-	for _, x := range list {
+	f.pending = list
+	if !f.waiting {
+		f.waiting = true
+		time.AfterFunc(f.settle, f.flush)
+	}
+}
+
+func (f *findingLog) flush() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.waiting = false
+	now := make(map[snapshot.Finding]bool, len(f.pending))
+	for _, x := range f.pending {
 		now[x] = true
 		if f.seen[x] {
 			continue

@@ -14,10 +14,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"openservicemesh.io/osm/internal/certs"
@@ -46,6 +48,8 @@ const (
 	startPatience, startPause = time.Minute, 500 * time.Millisecond
 	// gcPercent trades a little CPU for a small heap: between changes the controller has nothing to do.
 	gcPercent = 50
+	// findingSettle is how long a finding has to last before it is logged and counted.
+	findingSettle = time.Second
 )
 
 // addresses are where the program listens; tests choose others.
@@ -58,9 +62,7 @@ func standardAddresses() addresses {
 
 // Run works until ctx ends. Options have been checked.
 func Run(ctx context.Context, o Options, logging *obs.Logging, metrics *obs.Metrics) error {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
+	tuneMemory(logging.Logger("osm-controller/memory"))
 	kube, dyn, err := connect()
 	if err != nil {
 		return err
@@ -77,9 +79,22 @@ func Run(ctx context.Context, o Options, logging *obs.Logging, metrics *obs.Metr
 	return err
 }
 
+// tuneMemory keeps the heap small, and within the container's limit if it has one.
+func tuneMemory(log *slog.Logger) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	if _, err := memlimit.SetGoMemLimitWithOpts(); err != nil {
+		log.Debug("the container's memory limit is not known; none is kept", "error", err)
+	}
+}
+
 // connect uses the pod's own account, or, outside a pod, the file that KUBECONFIG names.
 func connect() (*kubeapi.Clients, dynamic.Interface, error) {
-	rc, err := clientcmd.BuildConfigFromFlags("", os.Getenv(clientcmd.RecommendedConfigPathEnvVar))
+	rc, err := rest.InClusterConfig()
+	if file := os.Getenv(clientcmd.RecommendedConfigPathEnvVar); file != "" {
+		rc, err = clientcmd.BuildConfigFromFlags("", file)
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("reach the cluster: %w", err)
 	}
@@ -138,7 +153,7 @@ func newProgram(o Options, kube *kubeapi.Clients, dyn dynamic.Interface, l *obs.
 	p.observer = &observer{metrics: m, view: p.view.Load}
 	p.debug = newDebugServer(at.debug, p, l.Logger("debugger"))
 	p.settings = settings{p: p, level: o.Verbosity}
-	p.findings = findingLog{log: l.Logger("policy"), metrics: m}
+	p.findings = findingLog{log: l.Logger("policy"), metrics: m, settle: findingSettle}
 	p.status = status.New(status.Options{
 		Kube: kube, Dynamic: dyn, MeshName: o.MeshName, Namespace: o.OSMNamespace, Replica: replica(), Log: l.Logger("status"),
 	})

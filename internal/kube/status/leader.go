@@ -14,12 +14,12 @@ import (
 	"openservicemesh.io/osm/internal/kube/kubeapi"
 )
 
-// Lease timing: when the leader dies without a word, another replica writes within leaseDuration + 2×retryPeriod = 14 s;
-// after an orderly shutdown within retryPeriod. A leader that cannot renew stops renewDeadline after its last success,
+// Lease timing: when the leader dies without a word, another replica writes within leaseDuration + 2×retryPeriod + settle = 14 s;
+// after an orderly shutdown within retryPeriod + settle. A leader that cannot renew stops renewDeadline after its last success,
 // before anybody else may take over.
 const (
-	leaseDuration = 10 * time.Second
-	renewDeadline = 7 * time.Second
+	leaseDuration = 9 * time.Second
+	renewDeadline = 6 * time.Second
 	retryPeriod   = 2 * time.Second
 )
 

@@ -255,7 +255,7 @@ func TestOneOfTwoReplicasWritesAndTheOtherTakesOver(t *testing.T) {
 	first.Publish(*targetReport(1))
 	require.Eventually(t, func() bool { return w.writes() == 1 }, 5*time.Second, 5*time.Millisecond)
 	second.Publish(*targetReport(1, bad))
-	time.Sleep(50 * time.Millisecond)
+	time.Sleep(2 * settle)
 	require.Equal(t, 1, w.writes(), "only the leader writes")
 
 	stopFirst()

@@ -27,6 +27,9 @@ const (
 	writesPerSecond = 20
 	writesBurst     = 50
 	retryAfter      = 2 * time.Second
+	// settle is how long the writer waits after news: objects that are applied together arrive one by one, and what is
+	// wrong for a moment only is not worth an event.
+	settle          = time.Second
 	callTimeout     = 5 * time.Second
 	maxEventMessage = 1000 // the events API refuses more than 1024
 )
@@ -47,6 +50,7 @@ type Options struct {
 type Writer struct {
 	opts    Options
 	limiter *rate.Limiter
+	settle  time.Duration
 
 	mu     sync.Mutex
 	latest *Report
@@ -58,7 +62,7 @@ func New(opts Options) *Writer {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Writer{opts: opts, limiter: rate.NewLimiter(writesPerSecond, writesBurst), fresh: make(chan struct{}, 1)}
+	return &Writer{opts: opts, limiter: rate.NewLimiter(writesPerSecond, writesBurst), settle: settle, fresh: make(chan struct{}, 1)}
 }
 
 // Publish makes r the report to write. It does not block, and a report that was not written yet is replaced.
@@ -99,6 +103,11 @@ func (w *Writer) lead(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-w.fresh:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(w.settle):
 		}
 		r := w.report()
 		if r == nil || w.pass(ctx, r, done) {
