@@ -113,7 +113,11 @@ func (c *compiler) destination() (meshid.Identity, bool) {
 			"The traffic target namespace (%s) must match spec.Destination.Namespace (%s)", c.object.Namespace, d.Namespace)
 		return meshid.Identity{}, false
 	}
-	return meshid.Identity{Namespace: d.Namespace, ServiceAccount: d.Name}, d.Name != ""
+	if d.Name == "" {
+		c.report(snapshot.Error, "", "InvalidDestination", "spec.destination.name is empty; name a ServiceAccount")
+		return meshid.Identity{}, false
+	}
+	return meshid.Identity{Namespace: d.Namespace, ServiceAccount: d.Name}, true
 }
 
 func (c *compiler) sources() []meshid.Identity {
