@@ -33,24 +33,28 @@ func (f *forwarder) get(ctx context.Context, target PodPort, localPort uint16, p
 	if err != nil {
 		return nil, fmt.Errorf("Error setting up port forwarding: %w", err)
 	}
-	ready, done := make(chan struct{}), make(chan error, 1)
+	ready, ended := make(chan struct{}), make(chan struct{})
 	ports := []string{fmt.Sprintf("%d:%d", localPort, target.Port)}
 	pf, err := portforward.NewOnAddressesForStreamingWithContext(ctx, dialer, []string{"localhost"}, ports, ready, io.Discard, io.Discard)
 	if err != nil {
 		return nil, fmt.Errorf("Error setting up port forwarding: %w", err)
 	}
-	go func() { done <- pf.ForwardPorts() }()
+	var forwardErr error // read only after ended is closed
+	go func() {
+		defer close(ended)
+		forwardErr = pf.ForwardPorts()
+	}()
 	select {
-	case err := <-done:
+	case <-ended:
 		return nil, fmt.Errorf("forward local port %d to port %d of pod %s/%s: %w", localPort, target.Port, target.Namespace, target.Pod,
-			orClosed(err))
+			orClosed(forwardErr))
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-ready:
 	}
 	defer func() {
 		cancel()
-		<-done // closed on purpose, so its error says nothing
+		<-ended
 	}()
 	forwarded, err := pf.GetPorts()
 	if err != nil {
