@@ -16,7 +16,7 @@ func (s *Session) answered(now time.Time, l *lane, req *discovery.DeltaDiscovery
 	if f == nil || req.GetResponseNonce() != f.nonce {
 		return nil
 	}
-	l.flight = nil
+	l.flight, s.warmed = nil, true
 	out := &Outcome{Type: l.typ, Took: now.Sub(f.sentAt), Resources: len(f.adds)}
 	if detail := req.GetErrorDetail(); detail != nil {
 		out.Refused = cmp.Or(detail.GetMessage(), "refused without a message")

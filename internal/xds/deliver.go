@@ -104,6 +104,9 @@ func (s *Session) pick(now time.Time, l *lane) (adds []delivery, removes []strin
 			l.kept++
 		}
 	}
+	if len(l.dirty) == 0 {
+		l.dirty = map[string]struct{}{} // do not keep the space of a large one
+	}
 	if len(adds) > 0 {
 		l.owed += len(removes)
 		return adds, nil

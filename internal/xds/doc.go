@@ -7,6 +7,7 @@
 //   - session.go, lane.go, deliver.go: the protocol of one stream as a state machine without gRPC, clock or goroutine;
 //   - stream.go, conn.go: one gRPC stream around one session;
 //   - hub.go: all streams, and whom a new View concerns;
+//   - codec.go: responses on the wire, without copying what many proxies share;
 //   - server.go: the listener's limits: TLS, authentication before anything is read, one RPC and no other.
 //
 // It must not import Kubernetes clients, the planner's input (core/snapshot) or the issuers of certificates: it sees

@@ -156,24 +156,24 @@ func (h *Hub) changedEndpoints(old, v View) map[*group][]string {
 }
 
 func (h *Hub) setInterest(g *group, config *envoy.Resources) {
-	for _, res := range list(g.config, envoy.Cluster) {
-		if groups := h.interest[res.Name]; groups != nil {
+	old := g.config
+	g.config = config
+	eachDifference(list(old, envoy.Cluster), list(config, envoy.Cluster), func(name string) {
+		res := get(config, envoy.Cluster, name)
+		if res != nil && slices.ContainsFunc(res.Refs, func(r envoy.Ref) bool { return r.Type == envoy.Endpoint }) {
+			if h.interest[name] == nil {
+				h.interest[name] = map[*group]struct{}{}
+			}
+			h.interest[name][g] = struct{}{}
+			return
+		}
+		if groups := h.interest[name]; groups != nil {
 			delete(groups, g)
 			if len(groups) == 0 {
-				delete(h.interest, res.Name)
+				delete(h.interest, name)
 			}
 		}
-	}
-	g.config = config
-	for _, res := range list(config, envoy.Cluster) {
-		if !slices.ContainsFunc(res.Refs, func(r envoy.Ref) bool { return r.Type == envoy.Endpoint }) {
-			continue
-		}
-		if h.interest[res.Name] == nil {
-			h.interest[res.Name] = map[*group]struct{}{}
-		}
-		h.interest[res.Name][g] = struct{}{}
-	}
+	})
 }
 
 // place puts a connection into the group of its pod's key. A pod that a view no longer knows keeps its group until

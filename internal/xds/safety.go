@@ -23,7 +23,10 @@ func (s *Session) watchWarmth(now time.Time, res *envoy.Resource) {
 		return
 	}
 	if ref := (envoy.Ref{Type: res.Type, Name: res.Name}); !s.warm(res) {
-		s.warming[ref] = now
+		if s.warming == nil {
+			s.warming = map[envoy.Ref]time.Time{}
+		}
+		s.warming[ref], s.warmed = now, true
 	} else {
 		delete(s.warming, ref)
 	}
@@ -31,12 +34,27 @@ func (s *Session) watchWarmth(now time.Time, res *envoy.Resource) {
 
 // pruneWarming ends the watch over what is complete, gone or overdue.
 func (s *Session) pruneWarming(now time.Time) {
+	if len(s.warming) == 0 {
+		return
+	}
+	if !s.warmed && s.wait(now, s.warmBy) {
+		return
+	}
+	s.warmed, s.warmBy = false, now.Add(warmLimit)
 	for ref, since := range s.warming {
 		e := s.lane(ref.Type).entries[ref.Name]
-		if e == nil || e.cur == nil || s.warm(e.cur) || !s.wait(now, since.Add(warmLimit)) {
+		end := since.Add(warmLimit)
+		if e == nil || e.cur == nil || s.warm(e.cur) || !now.Before(end) {
 			delete(s.warming, ref)
+		} else if end.Before(s.warmBy) {
+			s.warmBy = end
 		}
 	}
+	if len(s.warming) == 0 {
+		s.warming = nil // thousands of proxies wait rarely: do not keep the space
+		return
+	}
+	s.wait(now, s.warmBy)
 }
 
 // warm reports whether the endpoints, secrets and routes a resource names were delivered and acknowledged.

@@ -25,8 +25,8 @@ const (
 	maxRequestBytes  = 2 << 20
 	maxHeaderBytes   = 32 << 10
 	streamsPerSocket = 4
-	authenticating   = 128 // streams being authenticated at one time
-	handshakeTimeout = 5 * time.Second
+	authenticating   = 128              // streams being authenticated at one time
+	handshakeTimeout = 20 * time.Second // a thousand proxies may come at once on a busy machine
 	idleTimeout      = 15 * time.Second // of a socket without a stream
 	pingAfter        = 30 * time.Second
 	pingTimeout      = 15 * time.Second
@@ -51,6 +51,7 @@ func NewServer(h *Hub, auth Authenticator, conf *tls.Config) (*grpc.Server, erro
 	}
 	srv := grpc.NewServer(
 		grpc.Creds(cuttable{credentials.NewTLS(conf)}),
+		grpc.ForceServerCodecV2(newCodec()),
 		grpc.StreamInterceptor(s.admit),
 		grpc.MaxRecvMsgSize(maxRequestBytes),
 		grpc.MaxHeaderListSize(maxHeaderBytes),

@@ -83,6 +83,9 @@ type Session struct {
 	deadline time.Time
 	cleared  uint64 // names found to need nothing, parts of refused responses taken up
 	refusals bool   // the client has ever refused anything
+	// warmBy is the earliest end of a wait in warming; warmed tells that something was delivered since it was looked at.
+	warmBy time.Time
+	warmed bool
 	// warming holds accepted clusters and listeners some of whose endpoints, secrets or routes are not yet delivered,
 	// with the time of acceptance.
 	warming map[envoy.Ref]time.Time
@@ -91,7 +94,7 @@ type Session struct {
 // NewSession starts a stream's state. certName is the one secret name for which the certificate given to
 // SetCertificate is served.
 func NewSession(certName string) *Session {
-	s := &Session{certName: certName, warming: map[envoy.Ref]time.Time{}}
+	s := &Session{certName: certName}
 	for i, t := range envoy.Types() {
 		s.lanes[i] = newLane(t)
 	}

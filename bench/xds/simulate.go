@@ -1,0 +1,161 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"openservicemesh.io/osm/internal/core/envoy"
+	"openservicemesh.io/osm/internal/core/names"
+	"openservicemesh.io/osm/internal/testkit/deltaclient"
+	"openservicemesh.io/osm/internal/testkit/xdsserver"
+)
+
+// proxy is as little of a client as behaves like a sidecar: it knows beforehand what it will subscribe by name.
+type proxy struct {
+	token    string
+	secret   string
+	versions map[string]map[string]string
+	cancel   context.CancelFunc
+	done     chan struct{}
+}
+
+var received, resources, failures atomic.Int64
+
+// simulate obeys one command a line: connect, reconnect, reset, traffic; each is answered with one line.
+func simulate(address string, in io.Reader, out io.Writer, proxies, services int) {
+	scan := bufio.NewScanner(in)
+	var pem []byte
+	for scan.Scan() && scan.Text() != "." {
+		pem = append(append(pem, scan.Bytes()...), '\n')
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	all := make([]*proxy, proxies)
+	for i := range all {
+		all[i] = &proxy{token: fmt.Sprint("token-", i), secret: names.SecretServiceCert(identity(i % services)), versions: map[string]map[string]string{}}
+	}
+	for scan.Scan() {
+		switch scan.Text() {
+		case "reconnect":
+			for _, p := range all {
+				p.cancel()
+				<-p.done
+			}
+			received.Store(0)
+			resources.Store(0)
+			fallthrough
+		case "connect":
+			for _, p := range all {
+				p.start(address, roots)
+			}
+		case "reset":
+			received.Store(0)
+			resources.Store(0)
+		case "traffic":
+			fmt.Fprintf(out, "%d bytes and %.1f resources to each proxy, %d broken streams\n", received.Load()/int64(proxies), float64(resources.Load())/float64(proxies), failures.Load())
+			continue
+		}
+		fmt.Fprintln(out, "ok")
+	}
+	for _, p := range all {
+		if p.cancel != nil {
+			p.cancel()
+			<-p.done
+		}
+	}
+}
+
+func (p *proxy) start(address string, roots *x509.CertPool) {
+	ctx, cancel := context.WithCancel(context.Background())
+	p.cancel, p.done = cancel, make(chan struct{})
+	go func() {
+		defer close(p.done)
+		for ctx.Err() == nil { // as Envoy does: again after a moment
+			conn, err := deltaclient.Dial(address, xdsserver.Name, roots)
+			if err != nil {
+				fmt.Fprintln(os.Stderr, "proxy:", err)
+				return
+			}
+			if err = p.serve(ctx, conn); err != nil && ctx.Err() == nil {
+				failures.Add(1)
+			}
+			_ = conn.Close()
+			select {
+			case <-time.After(100*time.Millisecond + rand.N(400*time.Millisecond)):
+			case <-ctx.Done():
+			}
+		}
+	}()
+}
+
+func (p *proxy) serve(ctx context.Context, conn *grpc.ClientConn) error {
+	stream, err := discovery.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(deltaclient.WithToken(ctx, p.token))
+	if err != nil {
+		return err
+	}
+	subscribed := map[envoy.TypeURL]bool{}
+	subscribe := func(t envoy.TypeURL, names ...string) error {
+		if subscribed[t] {
+			return nil
+		}
+		subscribed[t] = true
+		return stream.Send(&discovery.DeltaDiscoveryRequest{TypeUrl: string(t), ResourceNamesSubscribe: names, InitialResourceVersions: p.versions[string(t)]})
+	}
+	if err := subscribe(envoy.Cluster, "*"); err != nil {
+		return err
+	}
+	for {
+		resp := &discovery.DeltaDiscoveryResponse{}
+		if err := stream.RecvMsg(resp); err != nil {
+			return err
+		}
+		received.Add(int64(proto.Size(resp)))
+		resources.Add(int64(len(resp.GetResources())))
+		t := resp.GetTypeUrl()
+		if p.versions[t] == nil {
+			p.versions[t] = map[string]string{}
+		}
+		for _, r := range resp.GetResources() {
+			p.versions[t][r.GetName()] = r.GetVersion()
+		}
+		if err := stream.Send(&discovery.DeltaDiscoveryRequest{TypeUrl: t, ResponseNonce: resp.GetNonce()}); err != nil {
+			return err
+		}
+		switch envoy.TypeURL(t) {
+		case envoy.Cluster:
+			var wanted []string
+			for c := range p.versions[t] {
+				if !strings.HasSuffix(c, "|local") {
+					wanted = append(wanted, c)
+				}
+			}
+			err = errFirst(subscribe(envoy.Endpoint, wanted...), subscribe(envoy.Secret, p.secret), subscribe(envoy.Listener, "*"))
+		case envoy.Listener:
+			err = subscribe(envoy.Route, "rds-outbound.8080", "rds-inbound.8080")
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func errFirst(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
