@@ -68,7 +68,7 @@ compat: ## What users of Open Service Mesh observe.
 
 .PHONY: e2e
 e2e: build ## Real Kubernetes, real Envoy; needs root.
-	go test -count=1 -timeout=40m -v ./test/e2e/...
+	go test -count=1 -timeout=40m -v ./test/e2e
 
 .PHONY: build
 build: bin/localcluster bin/envoy ## The osm command and the local cluster's, in bin/.

@@ -65,7 +65,7 @@ func TestBadCommands(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"unknown chart key", []string{"install", "--mesh-name", "two", "--osm-namespace", "two", "--set=osm.noSuchKey=1"}, "noSuchKey"},
+		{"unknown chart key", []string{"mesh", "upgrade", "--set=osm.noSuchKey=1"}, "noSuchKey"},
 		{"second install of the name", []string{"install"}, "osm"},
 		{"second mesh beside one that is single", []string{"install", "--mesh-name", "two", "--osm-namespace", "two"},
 			"already enforce it is the only mesh in the cluster, cannot install new meshes"},
@@ -80,7 +80,7 @@ func TestBadCommands(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			out, err := mesh.Run(t.Context(), "osm", c.args...)
-			if !strings.Contains(out, c.want) || (err == nil && c.args[0] == "install") {
+			if !strings.Contains(out, c.want) || (err == nil && (c.args[0] == "install" || c.args[1] == "upgrade")) {
 				t.Errorf("want %q, got (%v):\n%s", c.want, err, out)
 			}
 		})

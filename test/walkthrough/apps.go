@@ -69,14 +69,18 @@ func (s *Story) buyerSays(ctx context.Context, what string, parts ...string) err
 	})
 }
 
-// restart restarts every application and waits until its only pods are ready in the given number of containers.
+// restart restarts every application and waits until all its pods are ready in the given number of containers.
 func (s *Story) restart(ctx context.Context, ready string) error {
 	list := append([]string{}, apps...)
 	if _, err := s.quiet(ctx, "kubectl", "get", "deployment", "-n", "bookthief", "bookthief"); err == nil {
 		list = append(list, "bookthief")
 	}
 	for _, app := range list {
-		if _, err := s.run(ctx, "kubectl", "rollout", "restart", "deployment", app, "-n", app); err != nil {
+		args := []string{"rollout", "restart", "deployment", app, "-n", app}
+		if _, err := s.quiet(ctx, "kubectl", "get", "deployment", "-n", app, app+"-v2"); err == nil {
+			args = append(args, app+"-v2")
+		}
+		if _, err := s.run(ctx, "kubectl", args...); err != nil {
 			return err
 		}
 	}

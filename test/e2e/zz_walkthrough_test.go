@@ -8,22 +8,20 @@ import (
 	"openservicemesh.io/osm/test/walkthrough"
 )
 
-// TestAWalkthroughManaged tells the whole story as a managed extension. It is the first test: it starts from nothing.
-func TestAWalkthroughManaged(t *testing.T) {
-	err := walkthrough.Run(t.Context(), walkthrough.Options{
-		Cluster: mesh, Out: os.Stdout, Namespace: "arc-osm-system", Managed: true})
-	if err != nil {
+// Go runs tests in the order of file names, so these are the last: the tests of the other files have used the mesh that
+// the story leaves, and now its end is told, and then the whole of it again, from nothing, as a managed extension.
+
+func TestWalkthroughEnds(t *testing.T) {
+	walkthroughMesh(t)
+	if err := walkthrough.Remove(t.Context(), story()); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// TestBWalkthrough tells it in the default namespace, up to the canary.
-func TestBWalkthrough(t *testing.T) { walkthroughMesh(t) }
-
-// TestZRemove tells its end, after the tests of the other files have used the mesh.
-func TestZRemove(t *testing.T) {
-	walkthroughMesh(t)
-	if err := walkthrough.Remove(t.Context(), story()); err != nil {
+func TestWalkthroughManaged(t *testing.T) {
+	err := walkthrough.Run(t.Context(), walkthrough.Options{
+		Cluster: mesh, Out: os.Stdout, Namespace: "arc-osm-system", Managed: true})
+	if err != nil {
 		t.Fatal(err)
 	}
 }
