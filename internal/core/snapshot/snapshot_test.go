@@ -21,7 +21,9 @@ func TestIndexes(t *testing.T) {
 	own := &Service{ID: meshid.Service{Namespace: "b", Name: "own"}, Ports: []ServicePort{{Port: 80}, {Port: 81}}}
 	p1, p2 := testPod("b", "p1", "z", map[string]string{"app": "web", "x": "y"}), testPod("b", "p2", "a", map[string]string{"app": "web"})
 	p3, other := testPod("b", "p3", "z", map[string]string{"app": "web"}), testPod("a", "p1", "a", map[string]string{"app": "web"})
-	at := func(pod *Pod, port string) Endpoint { return Endpoint{Addr: netip.MustParseAddrPort("10.0.0.1:" + port), Pod: pod.ID} }
+	at := func(pod *Pod, port string) Endpoint {
+		return Endpoint{Addr: netip.MustParseAddrPort("10.0.0.1:" + port), Pod: pod.ID}
+	}
 	s := New(Parts{
 		Generation: 7, Services: []*Service{web, own, all}, Pods: []*Pod{p3, p2, other, p1},
 		Endpoints: Endpoints{
