@@ -207,7 +207,7 @@ func TestConcurrentUse(t *testing.T) {
 						t.Error("a view is incomplete")
 						return
 					}
-					if v.Config(k) != v.Config(k) {
+					if first, second := v.Config(k), v.Config(k); first != second {
 						t.Error("a view answers in two ways")
 					}
 				}

@@ -79,7 +79,7 @@ func (p policySet) portsOf(t *access.TrafficTarget, r access.TrafficTargetRule) 
 		var out []int
 		for _, n := range route.Spec.Matches.Ports {
 			if n > 0 && n < 65536 {
-				out = append(out, int(n))
+				out = append(out, n)
 			}
 		}
 		return out, len(out) > 0 || len(route.Spec.Matches.Ports) == 0

@@ -86,7 +86,7 @@ func validHeaderName(s string) bool {
 		return true
 	}
 	for _, c := range []byte(s) {
-		if !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0) {
+		if (c < 'a' || c > 'z') && strings.IndexByte("0123456789!#$%&'*+-.^_`|~", c) < 0 {
 			return false
 		}
 	}

@@ -158,7 +158,7 @@ func Root(o *split.TrafficSplit) (meshid.Service, error) {
 			o.Spec.Service, parts[1], o.Namespace)
 	}
 	rest := strings.Join(parts[min(2, len(parts)):], ".")
-	if rest != "" && !strings.HasPrefix(zone+".", rest+".") {
+	if rest != "" && zone != rest && !strings.HasPrefix(zone, rest+".") {
 		return id, fmt.Errorf("%q is not the name of a Service; use %q or %q", o.Spec.Service, id.Name, id.FQDN())
 	}
 	return id, nil
