@@ -2,6 +2,7 @@ package xds
 
 import (
 	"cmp"
+	"strings"
 	"time"
 
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
@@ -20,6 +21,7 @@ func (s *Session) answered(now time.Time, l *lane, req *discovery.DeltaDiscovery
 	out := &Outcome{Type: l.typ, Took: now.Sub(f.sentAt), Resources: len(f.adds)}
 	if detail := req.GetErrorDetail(); detail != nil {
 		out.Refused = cmp.Or(detail.GetMessage(), "refused without a message")
+		out.Refused = strings.ToValidUTF8(out.Refused[:min(len(out.Refused), maxMessage)], "")
 		s.refused(l, f, out.Refused)
 	} else {
 		s.accepted(now, l, f)

@@ -119,8 +119,9 @@ func (h *Hub) deliver(c *conn, v View, changed map[*group][]string) {
 		if c.group == nil {
 			return
 		}
+		m.key = c.group.key
 		if m.config != c.group.config {
-			m.config, m.key, m.urgent = c.group.config, c.group.key, true
+			m.config, m.urgent = c.group.config, true
 		}
 		if names := changed[c.group]; len(names) > 0 {
 			m.endpoints, m.urgent = append(m.endpoints, names...), true

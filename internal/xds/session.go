@@ -25,6 +25,7 @@ const (
 const (
 	maxNames     = 20000   // subscribed names of one type
 	maxNameLen   = 512     // bytes of one name
+	maxMessage   = 4096    // bytes kept of a client's error message
 	batchCount   = 1000    // resources in one response
 	batchBytes   = 1 << 20 // encoded bytes of resources in one response
 	wildcardName = "*"

@@ -169,7 +169,7 @@ func took(t *testing.T, what string, limit time.Duration, f func()) {
 
 func TestRealEnvoy(t *testing.T) {
 	rec := &recorder{}
-	s := start(t, xds.Options{Observer: rec})
+	s := start(t, xds.Options{Observer: rec, Reissue: 50 * time.Millisecond})
 	s.Tokens.Allow("t0", xds.Peer{Pod: pod(0), Identity: buyer})
 	e := startEnvoy(t, s)
 	one, two := backend(t, "one"), backend(t, "two")
@@ -200,6 +200,7 @@ func TestRealEnvoy(t *testing.T) {
 
 	t.Run("a route moves between clusters that come and go, without an error", func(t *testing.T) { moveUnderLoad(t, s, e, &v, one, two) })
 	t.Run("what Envoy refuses stays out alone", func(t *testing.T) { refuse(t, ctx, s, e, &v, one) })
+	t.Run("a certificate is rotated live", func(t *testing.T) { rotate(t, ctx, s, e, &v) })
 	t.Run("a new controller resends nothing", func(t *testing.T) { restart(t, ctx, s, e, v, rec) })
 }
 
@@ -287,6 +288,25 @@ func refuse(t *testing.T, ctx context.Context, s *xdsserver.Server, e *sidecar, 
 	require.Empty(t, s.Hub.Rejections())
 	code, _ = e.get("/")
 	require.Equal(t, 200, code)
+}
+
+// rotate gives Envoy a hundred clusters that all use its certificate, and then another certificate.
+func rotate(t *testing.T, ctx context.Context, s *xdsserver.Server, e *sidecar, v **xdstest.View) {
+	list := []*envoy.Resource{xdstest.Cluster("g0", 1), prefixRoute("g0"), xdstest.Listener("l", e.port, 1, []string{"r"}, nil)}
+	for i := range 100 {
+		list = append(list, xdstest.Cluster(fmt.Sprint("tls", i), 1, ownCert))
+	}
+	*v = (*v).Next().Add(pod(0), buyer, list...)
+	took(t, "a hundred clusters more", 2*time.Second, func() {
+		s.Hub.SetView(*v)
+		require.NoError(t, s.Hub.WaitAcked(ctx, (*v).Gen))
+	})
+	require.Eventually(t, func() bool { return e.stat(t, "cluster_manager.warming_clusters") == 0 }, time.Second, time.Millisecond)
+	held := func() string { return s.Hub.Held(ctx, pod(0))[envoy.Secret][ownCert] }
+	require.Contains(t, held(), "root0.")
+	s.Certs.Rotate()
+	require.Eventually(t, func() bool { return strings.HasPrefix(held(), "root1.") }, 10*time.Second, 5*time.Millisecond)
+	require.Empty(t, s.Hub.Rejections())
 }
 
 func restart(t *testing.T, ctx context.Context, s *xdsserver.Server, e *sidecar, v *xdstest.View, rec *recorder) {
