@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -98,7 +99,9 @@ spec:
       containers:
       - {name: app, image: "openservicemesh/osm-meshtest:v1.3.0-dev", args: [get, -fail, "http://bookstore.bookstore:14001/buy-a-book/new"]}
 `
-	t.Cleanup(func() { _, _ = mesh.Run(t.Context(), "kubectl", "delete", "job", "once", "-n", "bookbuyer", "--ignore-not-found") })
+	t.Cleanup(func() {
+		_, _ = mesh.Run(context.Background(), "kubectl", "delete", "job", "once", "-n", "bookbuyer", "--ignore-not-found")
+	})
 	if out, err := kubectlStdin(t, manifest, "create", "-f", "-"); err != nil {
 		t.Fatal(out)
 	}
@@ -121,7 +124,7 @@ spec:
 		t.Fatal(out)
 	}
 	t.Cleanup(func() {
-		_, _ = mesh.Run(t.Context(), "kubectl", "delete", "retry", "again", "-n", "bookbuyer", "--ignore-not-found")
+		_, _ = mesh.Run(context.Background(), "kubectl", "delete", "retry", "again", "-n", "bookbuyer", "--ignore-not-found")
 	})
 	eventually(t, 20*time.Second, func() error {
 		var o struct {

@@ -1,8 +1,11 @@
 package e2e
 
 import (
+	"context"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Bad input is refused with a message that names what is wrong, and changes nothing.
@@ -55,11 +58,12 @@ spec:
 
 func TestBadCommands(t *testing.T) {
 	walkthroughMesh(t)
-	t.Cleanup(func() {
-		_, _ = mesh.Run(t.Context(), "kubectl", "delete", "namespace", "foreign", "--ignore-not-found", "--wait=false")
+	foreign := fmt.Sprintf("foreign-%d", time.Now().Unix()) // one of an earlier run may still be going
+	kubectl(t, "create", "namespace", foreign)
+	t.Cleanup(func() { // the test's own context is over by then
+		_, _ = mesh.Run(context.Background(), "kubectl", "delete", "namespace", foreign, "--wait=false")
 	})
-	kubectl(t, "create", "namespace", "foreign")
-	kubectl(t, "label", "namespace", "foreign", "openservicemesh.io/monitored-by=other")
+	kubectl(t, "label", "namespace", foreign, "openservicemesh.io/monitored-by=other")
 	cases := []struct {
 		name string
 		args []string
@@ -69,9 +73,9 @@ func TestBadCommands(t *testing.T) {
 		{"second install of the name", []string{"install"}, "osm"},
 		{"second mesh beside one that is single", []string{"install", "--mesh-name", "two", "--osm-namespace", "two"},
 			"already enforce it is the only mesh in the cluster, cannot install new meshes"},
-		{"namespace of another mesh", []string{"namespace", "remove", "foreign"},
+		{"namespace of another mesh", []string{"namespace", "remove", foreign},
 			"Namespace belongs to mesh [other], not mesh [osm]. Please specify the correct mesh"},
-		{"mesh that is not there", []string{"namespace", "add", "foreign", "--mesh-name", "nope"},
+		{"mesh that is not there", []string{"namespace", "add", foreign, "--mesh-name", "nope"},
 			"mesh [nope] does not exist, please specify another mesh using --mesh-name or create a new mesh"},
 		{"control plane namespace", []string{"namespace", "add", meshNamespace},
 			"already has [osm-controller] installed and cannot be added to mesh [osm]"},

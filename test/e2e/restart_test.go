@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -61,7 +62,7 @@ func TestTwoControllers(t *testing.T) {
 	walkthroughMesh(t)
 	kubectl(t, "scale", "deployment", "-n", meshNamespace, "osm-controller", "osm-injector", "--replicas=2")
 	t.Cleanup(func() {
-		_, _ = mesh.Run(t.Context(), "kubectl", "scale", "deployment", "-n", meshNamespace, "osm-controller", "osm-injector", "--replicas=1")
+		_, _ = mesh.Run(context.Background(), "kubectl", "scale", "deployment", "-n", meshNamespace, "osm-controller", "osm-injector", "--replicas=1")
 	})
 	for _, d := range []string{"osm-controller", "osm-injector"} {
 		kubectl(t, "rollout", "status", "deployment/"+d, "-n", meshNamespace, "--timeout=90s")
