@@ -38,7 +38,7 @@ func caseNames(t *testing.T) []string {
 	require.NoError(t, err)
 	var out []string
 	for _, e := range entries {
-		if e.IsDir() {
+		if e.IsDir() && e.Name() != "rapid" { // where rapid keeps what failed
 			out = append(out, e.Name())
 		}
 	}

@@ -35,10 +35,10 @@ func TestRealProtocols(t *testing.T) {
 			m := realPair(t, permissive)
 			web := m.addr("127.0.77.1", "PORT_WEB")
 
-			code, got := raw(t, web, "GET", "/public/x", "web.shop", "X-Osm-Downstream-Protocol: HTTP/2", "X-Envoy-Retry-On: 5xx", "X-Envoy-Upstream-Rq-Timeout-Ms: 1", "X-Forwarded-Client-Cert: By=me")
+			code, got := raw(t, web, "GET", "/public/x", "web.shop", "X-Osm-Downstream-Protocol: HTTP/2", "X-Envoy-Retry-On: 5xx", "X-Envoy-Upstream-Rq-Timeout-Ms: 1", "X-Forwarded-Client-Cert: By=me", "X-Envoy-Original-Path: /fake", "X-Envoy-Decorator-Operation: fake", "X-Envoy-Original-Dst-Host: 127.0.0.1:1", "X-Envoy-Force-Trace: 1", "X-Envoy-Hedge-On-Per-Try-Timeout: true", "X-Envoy-Max-Retries: 99")
 			require.Equal(t, 200, code)
 			require.Equal(t, "HTTP/1.1", got.Proto)
-			for _, h := range []string{"X-Osm-Downstream-Protocol", "X-Envoy-Retry-On", "X-Envoy-Upstream-Rq-Timeout-Ms", "X-Forwarded-Client-Cert", "X-Envoy-Internal"} {
+			for _, h := range []string{"X-Osm-Downstream-Protocol", "X-Envoy-Retry-On", "X-Envoy-Upstream-Rq-Timeout-Ms", "X-Forwarded-Client-Cert", "X-Envoy-Internal", "X-Envoy-Original-Path", "X-Envoy-Original-Dst-Host", "X-Envoy-Force-Trace", "X-Envoy-Hedge-On-Per-Try-Timeout", "X-Envoy-Max-Retries", "X-Envoy-Decorator-Operation"} {
 				require.Empty(t, got.Header.Values(h), h)
 			}
 

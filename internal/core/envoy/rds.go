@@ -61,8 +61,9 @@ func virtualHost(v ir.VirtualHost, inbound bool, twins map[string]string) *route
 	if v.Access != nil {
 		out.TypedPerFilterConfig = map[string]*anypb.Any{filters.NameHTTPRBAC: filters.VirtualHostRBAC(*v.Access)}
 	}
+	out.RequestHeadersToRemove = slices.Clone(untrusted)
 	if inbound {
-		out.RequestHeadersToRemove = append([]string{names.HeaderDownstreamProtocol}, lookalikes(v.Routes)...)
+		out.RequestHeadersToRemove = slices.Concat([]string{names.HeaderDownstreamProtocol}, untrusted, lookalikes(v.Routes))
 	} else {
 		out.RequestHeadersToAdd = []*corev3.HeaderValueOption{{
 			Header:       &corev3.HeaderValue{Key: names.HeaderDownstreamProtocol, Value: "%PROTOCOL%"},
@@ -71,6 +72,10 @@ func virtualHost(v ir.VirtualHost, inbound bool, twins map[string]string) *route
 	}
 	return out
 }
+
+// untrusted are headers that Envoy writes for those behind it but does not take away when a client sends them: they would
+// put false paths and operations into logs and traces, and name a destination to a gateway that goes by them.
+var untrusted = []string{"x-envoy-decorator-operation", "x-envoy-original-dst-host", "x-envoy-original-path"}
 
 // lookalikes lists how a client could spell the headers that routes judge so that some applications, which read "_" as
 // "-", take them for the judged ones. The application gets the judged spelling alone.

@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
@@ -86,9 +87,9 @@ func TestHeadersBetweenSidecars(t *testing.T) {
 	in, out := &routev3.RouteConfiguration{}, &routev3.RouteConfiguration{}
 	require.NoError(t, set.Get(Route, "rds-in").Body.UnmarshalTo(in))
 	require.NoError(t, set.Get(Route, "rds-out").Body.UnmarshalTo(out))
-	require.Equal(t, []string{names.HeaderDownstreamProtocol, "x-a_b", "x_a-b", "x_a_b"}, in.VirtualHosts[0].RequestHeadersToRemove)
+	require.Equal(t, slices.Concat([]string{names.HeaderDownstreamProtocol}, untrusted, []string{"x-a_b", "x_a-b", "x_a_b"}), in.VirtualHosts[0].RequestHeadersToRemove)
 	require.Empty(t, in.VirtualHosts[0].RequestHeadersToAdd)
-	require.Empty(t, out.VirtualHosts[0].RequestHeadersToRemove)
+	require.Equal(t, untrusted, out.VirtualHosts[0].RequestHeadersToRemove)
 	require.Len(t, out.VirtualHosts[0].RequestHeadersToAdd, 1)
 	require.NotNil(t, in.VirtualHosts[0].TypedPerFilterConfig["envoy.filters.http.rbac"], "rules without a rule admit nobody")
 	require.Nil(t, out.VirtualHosts[0].TypedPerFilterConfig)

@@ -12,10 +12,11 @@ const NameStdoutLog = "envoy.access_loggers.stdout"
 
 // accessLogFields are the keys of one JSON line; users' log pipelines parse them. Values are Envoy's command operators
 // (https://www.envoyproxy.io/docs/envoy/latest/configuration/observability/access_log/usage).
+// The path is the one that was judged; the mesh rewrites none, so a header that claims an original one is a client's word.
 var accessLogFields = map[string]string{
 	"start_time":            "%START_TIME%",
 	"method":                "%REQ(:METHOD)%",
-	"path":                  "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
+	"path":                  "%REQ(:PATH)%",
 	"protocol":              "%PROTOCOL%",
 	"response_code":         "%RESPONSE_CODE%",
 	"response_code_details": "%RESPONSE_CODE_DETAILS%",
