@@ -13,6 +13,10 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"openservicemesh.io/osm/internal/core/snapshot"
+	"openservicemesh.io/osm/internal/pipeline"
+	"openservicemesh.io/osm/internal/testkit/envoycheck"
 )
 
 // realPair starts the applications, the server's sidecar and the client's.
@@ -117,4 +121,39 @@ func TestRealStrangers(t *testing.T) {
 		require.True(t, errors.Is(err, syscall.ECONNRESET), "%s: %v", port, err)
 		require.NoError(t, conn.Close())
 	}
+}
+
+// TestRealPassthroughIsNoLoop: who connects to the outbound listener itself, instead of being redirected to it, is not
+// passed on to where he connected, which would be the listener again.
+func TestRealPassthroughIsNoLoop(t *testing.T) {
+	c := readCase(t, "egress-on-smi-no-upstream")
+	ca := newAuthority(t)
+	view, err := pipeline.New(ca.bundle).Apply(c.snap, snapshot.Changed{Config: true})
+	require.NoError(t, err)
+	p, err := c.mesh.Find("client.client")
+	require.NoError(t, err)
+	b, err := envoycheck.Static(view.Config(p.Key), view.Endpoints, ca.issue(t, "client.client.cluster.local"))
+	require.NoError(t, err)
+	require.Len(t, b.StaticResources.Listeners, 1)
+	port := freePort(t)
+	b.StaticResources.Listeners[0].Address = tcpAddress("127.0.0.1", uint32(port))
+	runEnvoy(t, b)
+	addr := fmt.Sprintf("127.0.0.1:%d", port)
+	waitFor(t, addr)
+	conn, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(5*time.Second)))
+	fmt.Fprint(conn, "hello\n")
+	n, err := conn.Read(make([]byte, 10))
+	require.Zero(t, n)
+	require.True(t, errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET), "%v", err)
+}
+
+// TestRealRefused: a sidecar that may call nothing listens nowhere, so the kernel refuses.
+func TestRealRefused(t *testing.T) {
+	m := newRealMesh(t, false)
+	m.start(t, "shop.shop", "shop.shop.cluster.local")
+	_, err := net.Dial("tcp", m.addr("127.0.77.1", "PORT_WEB"))
+	require.ErrorIs(t, err, syscall.ECONNREFUSED)
 }

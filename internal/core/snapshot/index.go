@@ -41,7 +41,8 @@ func New(p Parts) *Snapshot {
 	return s
 }
 
-// indexBacking joins services and pods: by selector, and for services without one by the pods their endpoints name.
+// indexBacking joins services and pods of one namespace: by selector, and for services without one by the pods their
+// endpoints name.
 func (s *Snapshot) indexBacking() {
 	byNamespace := map[string][]*Pod{}
 	for _, pod := range s.Pods {
@@ -71,7 +72,9 @@ func (s *Snapshot) podsBehind(svc *Service, pods []*Pod) []*Pod {
 	seen := map[meshid.Pod]bool{}
 	for _, port := range svc.Ports {
 		for _, ep := range s.Endpoints[meshid.ServicePort{Service: svc.ID, Port: port.Port}] {
-			if pod := s.pods[ep.Pod]; pod != nil && !seen[ep.Pod] {
+			// A slice may name any pod. One of another namespace does not count: the service's author could give it
+			// ports there that take bytes, past the rules its owner wrote for requests.
+			if pod := s.pods[ep.Pod]; pod != nil && ep.Pod.Namespace == svc.ID.Namespace && !seen[ep.Pod] {
 				seen[ep.Pod] = true
 				out = append(out, pod)
 			}

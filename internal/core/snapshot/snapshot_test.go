@@ -27,7 +27,7 @@ func TestIndexes(t *testing.T) {
 	s := New(Parts{
 		Generation: 7, Services: []*Service{web, own, all}, Pods: []*Pod{p3, p2, other, p1},
 		Endpoints: Endpoints{
-			{Service: own.ID, Port: 80}: {at(p2, "80"), {Addr: netip.MustParseAddrPort("192.0.2.1:80")}},
+			{Service: own.ID, Port: 80}: {at(p2, "80"), at(other, "80"), {Addr: netip.MustParseAddrPort("192.0.2.1:80")}},
 			{Service: own.ID, Port: 81}: {at(p2, "81"), at(testPod("b", "gone", "q", nil), "81")},
 		},
 	})
@@ -39,7 +39,7 @@ func TestIndexes(t *testing.T) {
 	require.Nil(t, s.Pod(meshid.Pod{Namespace: "b", Name: "p1", UID: "another"}))
 
 	require.Equal(t, []meshid.Identity{id("b", "a"), id("b", "z")}, s.Backing(web.ID), "sorted, once each, of the service's namespace")
-	require.Equal(t, []meshid.Identity{id("b", "a")}, s.Backing(own.ID), "without selector: the pods that endpoints name")
+	require.Equal(t, []meshid.Identity{id("b", "a")}, s.Backing(own.ID), "without selector: the pods of its namespace that endpoints name")
 	require.Empty(t, s.Backing(all.ID))
 	require.Equal(t, []meshid.Service{own.ID, web.ID}, s.ServicesOf(p2.ID))
 	require.Equal(t, []meshid.Service{web.ID}, s.ServicesOf(p1.ID))
