@@ -103,7 +103,9 @@ func (b *builder) addresses(svc *snapshot.Service, port snapshot.ServicePort) []
 	}
 	var out []netip.Addr
 	for _, ep := range b.planner.snap.Endpoints[meshid.ServicePort{Service: svc.ID, Port: port.Port}] {
-		out = append(out, ep.Addr.Addr())
+		if b.owns(svc, ep) {
+			out = append(out, ep.Addr.Addr())
+		}
 	}
 	slices.SortFunc(out, netip.Addr.Compare)
 	return slices.Compact(out)
@@ -125,6 +127,13 @@ func (b *builder) targets(svc *snapshot.Service, port snapshot.ServicePort) []ir
 		return out
 	}
 	return []ir.Target{{Cluster: b.meshCluster(svc, port), Weight: 100}}
+}
+
+// owns reports whether an endpoint's address is that of a pod of the service's namespace. Any author of an EndpointSlice
+// can write any address into it; taking the word for it would give him the connections of others to that address.
+func (b *builder) owns(svc *snapshot.Service, ep snapshot.Endpoint) bool {
+	pod := b.planner.snap.Pod(ep.Pod)
+	return pod != nil && ep.Pod.Namespace == svc.ID.Namespace && slices.Contains(pod.IPs, ep.Addr.Addr())
 }
 
 func addrStrings(addrs []netip.Addr) []string {
