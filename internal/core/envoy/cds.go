@@ -1,15 +1,12 @@
 package envoy
 
 import (
-	"math"
-
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	upstreamhttpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"openservicemesh.io/osm/internal/core/envoy/filters"
 	"openservicemesh.io/osm/internal/core/ir"
@@ -37,7 +34,7 @@ func (t *translator) cluster(c ir.Cluster, tls ir.TLS) {
 			Name:                 c.Name,
 			ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_ORIGINAL_DST},
 			LbPolicy:             clusterv3.Cluster_CLUSTER_PROVIDED,
-			CircuitBreakers:      unlimited(),
+			CircuitBreakers:      breakers(c.Limits),
 		})
 	case ir.Admin:
 		t.add(Cluster, c.Name, staticCluster(c.Name, names.PortEnvoyAdmin))
@@ -50,11 +47,11 @@ func meshCluster(c ir.Cluster, tls ir.TLS) *clusterv3.Cluster {
 		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS},
 		EdsClusterConfig:     &clusterv3.Cluster_EdsClusterConfig{EdsConfig: filters.ADS()},
 		LbPolicy:             clusterv3.Cluster_ROUND_ROBIN,
-		CircuitBreakers:      unlimited(),
 		TransportSocket:      upstreamTLS(c, tls),
 	}
+	limit(m, c.Limits)
 	if c.Protocol.IsHTTP() {
-		m.TypedExtensionProtocolOptions = http2()
+		m.TypedExtensionProtocolOptions = http2(perConnection(c.Limits))
 	}
 	return m
 }
@@ -63,7 +60,7 @@ func localCluster(c ir.Cluster) *clusterv3.Cluster {
 	m := staticCluster(c.Name, c.Port)
 	switch {
 	case c.Protocol == meshid.GRPC || c.HTTP2Local:
-		m.TypedExtensionProtocolOptions = http2()
+		m.TypedExtensionProtocolOptions = http2(nil)
 	case c.Protocol.IsHTTP():
 		m.TypedExtensionProtocolOptions = http1(&corev3.HttpProtocolOptions{
 			IdleTimeout: &durationpb.Duration{Seconds: localIdleSeconds}})
@@ -76,7 +73,7 @@ func staticCluster(name string, port uint16) *clusterv3.Cluster {
 		Name:                 name,
 		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
 		LbPolicy:             clusterv3.Cluster_ROUND_ROBIN,
-		CircuitBreakers:      unlimited(),
+		CircuitBreakers:      breakers(nil),
 		LoadAssignment: &endpointv3.ClusterLoadAssignment{
 			ClusterName: name,
 			Endpoints:   []*endpointv3.LocalityLbEndpoints{{LbEndpoints: []*endpointv3.LbEndpoint{lbEndpoint(loopback, port)}}},
@@ -84,16 +81,9 @@ func staticCluster(name string, port uint16) *clusterv3.Cluster {
 	}
 }
 
-// unlimited lifts Envoy's default limits (1,024 of each): a mesh must not be the first to say no. Limits are the
-// user's to set.
-func unlimited() *clusterv3.CircuitBreakers {
-	max := wrapperspb.UInt32(math.MaxUint32)
-	return &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
-		MaxConnections: max, MaxPendingRequests: max, MaxRequests: max, MaxRetries: max, TrackRemaining: true}}}
-}
-
-func http2() map[string]*anypb.Any {
+func http2(common *corev3.HttpProtocolOptions) map[string]*anypb.Any {
 	return httpOptions(&upstreamhttpv3.HttpProtocolOptions{
+		CommonHttpProtocolOptions: common,
 		UpstreamProtocolOptions: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig_{
 			ExplicitHttpConfig: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig{
 				ProtocolConfig: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{

@@ -172,6 +172,8 @@ type Cluster struct {
 	// HTTP2Local marks the twin of a Local cluster that speaks HTTP/2 to the application, for requests whose caller
 	// spoke HTTP/2.
 	HTTP2Local bool `json:"http2Local,omitempty"`
+	// Limits bound what is sent there; nil is no limit.
+	Limits *Limits `json:"limits,omitempty"`
 }
 
 // Trust is a validation context: the mesh's roots and, if Names is not nil, the exact certificate names accepted.

@@ -1,0 +1,52 @@
+package upstreamtrafficsetting
+
+import (
+	"fmt"
+	"math"
+
+	policyv1 "openservicemesh.io/osm/api/policy/v1alpha1"
+	"openservicemesh.io/osm/internal/core/ir"
+)
+
+// Limits reads spec.connectionSettings: what clients keep to. It is nil when nothing is limited. The error names the
+// field and the value; then nothing of the object's limits is in force.
+func Limits(o *policyv1.UpstreamTrafficSetting) (*ir.Limits, error) {
+	c := o.Spec.ConnectionSettings
+	if c == nil {
+		return nil, nil
+	}
+	l := ir.Limits{}
+	var err error
+	number := func(field string, v *int64) *uint32 {
+		if v == nil {
+			return nil
+		}
+		if *v < 0 || *v > math.MaxUint32 {
+			err = fmt.Errorf("spec.connectionSettings.%s: %d is not between 0 and %d", field, *v, uint32(math.MaxUint32))
+			return nil
+		}
+		n := uint32(*v)
+		return &n
+	}
+	if tcp := c.TCP; tcp != nil {
+		l.MaxConnections = number("tcp.maxConnections", tcp.MaxConnections)
+		d, derr := tcp.ConnectTimeout.Parse()
+		if derr != nil {
+			return nil, fmt.Errorf("spec.connectionSettings.tcp.connectTimeout: %w", derr)
+		}
+		l.ConnectTimeout = d
+	}
+	if http := c.HTTP; http != nil {
+		l.MaxRequests = number("http.maxRequests", http.MaxRequests)
+		l.MaxRequestsPerConnection = number("http.maxRequestsPerConnection", http.MaxRequestsPerConnection)
+		l.MaxPendingRequests = number("http.maxPendingRequests", http.MaxPendingRequests)
+		l.MaxRetries = number("http.maxRetries", http.MaxRetries)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if l == (ir.Limits{}) {
+		return nil, nil
+	}
+	return &l, nil
+}
