@@ -94,11 +94,11 @@ func send(client *http.Client, req *http.Request, log io.Writer) fetched {
 		return result
 	}
 	defer func() { _ = resp.Body.Close() }()
-	fmt.Fprintln(log, "Response headers:")
+	_, _ = fmt.Fprintln(log, "Response headers:")
 	for _, name := range []string{headerIdentity, headerBooksBought, "Server", "Date"} {
-		fmt.Fprintf(log, "%s: %s\n", name, or(resp.Header.Get(name), absent))
+		_, _ = fmt.Fprintf(log, "%s: %s\n", name, or(resp.Header.Get(name), absent))
 	}
-	fmt.Fprintf(log, "Status: %s\n", resp.Status)
+	_, _ = fmt.Fprintf(log, "Status: %s\n", resp.Status)
 	result.status = resp.StatusCode
 	result.identity = resp.Header.Get(headerIdentity)
 	// A body that breaks off is a failed fetch, whatever the status said.

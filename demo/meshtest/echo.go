@@ -194,10 +194,10 @@ func serveTCP(ctx context.Context, ln net.Listener, banner string) error {
 	context.AfterFunc(ctx, func() { _ = ln.Close() })
 	for {
 		conn, err := ln.Accept()
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
+		switch {
+		case ctx.Err() != nil:
+			return nil //nolint:nilerr // the listener was closed because the server was told to end
+		case err != nil:
 			return err
 		}
 		go func() {

@@ -264,7 +264,7 @@ func (c *conn) collect(now time.Time) error {
 	c.mu.Unlock()
 	switch {
 	case m.end != nil:
-		if m.end == errIdentity {
+		if errors.Is(m.end, errIdentity) {
 			c.hub.opts.Observer.Refused(CodeIdentityMismatch)
 		}
 		return m.end

@@ -237,9 +237,8 @@ func (h *Hub) join(c *conn) error {
 	h.nextID++
 	c.id = h.nextID
 	h.conns[c] = struct{}{}
-	mine := append(h.byPod[c.peer.Pod], c)
-	h.byPod[c.peer.Pod] = mine
-	if len(mine) > streamsPerPod {
+	h.byPod[c.peer.Pod] = append(h.byPod[c.peer.Pod], c)
+	if mine := h.byPod[c.peer.Pod]; len(mine) > streamsPerPod {
 		mine[0].post(func(m *mail) { m.end = errReplaced })
 	}
 	c.post(func(m *mail) { m.unknown = true })

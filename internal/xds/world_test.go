@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"testing"
 	"time"
 
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
@@ -148,13 +147,6 @@ func (w *world) run() error {
 		}
 	}
 	return fmt.Errorf("no end of messages")
-}
-
-func mustRun(t *testing.T, w *world) {
-	t.Helper()
-	if err := w.run(); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // converged compares what the client holds with what it shall hold.

@@ -94,7 +94,7 @@ func (c *Cluster) Run(ctx context.Context) error {
 // errUnlessEnded forgets the error of something that failed because ctx ended.
 func errUnlessEnded(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // whoever ended ctx knows
 	}
 	return err
 }
