@@ -25,6 +25,7 @@ test: ## Every check and every suite, end-to-end tests on a local cluster includ
 	$(STAGE) check    $(MAKE) --no-print-directory check
 	$(STAGE) pipeline $(MAKE) --no-print-directory pipeline
 	$(STAGE) compat   $(MAKE) --no-print-directory compat
+	$(STAGE) cluster  $(MAKE) --no-print-directory cluster
 	$(STAGE) e2e      $(MAKE) --no-print-directory e2e
 
 .PHONY: check
@@ -53,6 +54,7 @@ lint: bin/golangci-lint ## Check the code and the walls of the architecture.
 unit: bin/envoy ## Unit tests with the race detector.
 	CGO_ENABLED=1 go test -race $(UNIT)
 	cd localcluster && CGO_ENABLED=1 go test -race ./cmd/localcluster/... ./internal/...
+	cd tools/crdgen && go test ./...
 
 .PHONY: feature
 feature: bin/envoy ## The control plane in process, with a real delta client and a real Envoy.
@@ -69,6 +71,10 @@ compat: ## What users of Open Service Mesh observe.
 .PHONY: e2e
 e2e: build ## Real Kubernetes, real Envoy; needs root.
 	go test -count=1 -timeout=40m -v ./test/e2e
+
+.PHONY: cluster
+cluster: bin/localcluster ## The local cluster's own tests: ten times up and down, crashes, two side by side; needs root.
+	cd localcluster && go test -tags e2e -count=1 -timeout 40m -v ./e2e
 
 .PHONY: build
 build: bin/localcluster bin/envoy ## The osm command and the local cluster's, in bin/.
