@@ -77,7 +77,7 @@ cluster: bin/localcluster ## The local cluster's own tests: ten times up and dow
 	cd localcluster && go test -tags e2e -count=1 -timeout 40m -v ./e2e
 
 .PHONY: build
-build: bin/localcluster bin/envoy ## The osm command and the local cluster's, in bin/.
+build: bin/localcluster bin/envoy $(if $(shell command -v kubectl),,bin/kubectl) ## The osm command and the local cluster's, in bin/.
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/osm
 
 .PHONY: images
@@ -88,6 +88,10 @@ images: ## Every image as a tar in bin/images; with `push REGISTRY=…`, in a re
 push: ## Push every image: make images push REGISTRY=registry.example.com/osm
 	@test -n "$(REGISTRY)" || { echo "make push: set REGISTRY, for example REGISTRY=registry.example.com/osm"; exit 2; }
 	go run ./tools/images push $(REGISTRY)
+
+# Kubernetes' own kubectl, for machines that have none.
+bin/kubectl:
+	cd localcluster && go build -o ../bin/kubectl ./cmd/kubectl
 
 .PHONY: bin/localcluster
 bin/localcluster:
