@@ -98,7 +98,7 @@ bin/localcluster:
 	cd localcluster && go build -trimpath -o ../bin/localcluster ./cmd/localcluster
 
 bin/envoy:
-	go run ./tools/images envoy-binary -o bin/envoy
+	go run ./tools/images envoy-binary bin/envoy
 
 bin/golangci-lint: tools/lint/go.mod
 	cd tools/lint && go build -o ../../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint

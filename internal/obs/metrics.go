@@ -39,7 +39,7 @@ func NewMetrics() *Metrics {
 		k8sEvents:     f.counters("k8s_api_event_count", "Events received from the Kubernetes API server.", "type", "namespace"),
 		namespaces:    f.gauge("resource_namespace_count", "Namespaces that the mesh monitors."),
 		proxies:       f.gauge("proxy_connect_count", "Proxies connected to this controller."),
-		reconnects:    f.counter("proxy_reconnect_count", "Proxies that came back with configuration they already had."),
+		reconnects:    f.counter("proxy_reconnect_count", "Streams of proxies that had one to this controller before."),
 		sendSuccess:   f.counters("proxy_response_send_success_count", "Responses sent to proxies.", "proxy_uuid", "identity", "type"),
 		sendError:     f.counters("proxy_response_send_error_count", "Responses that could not be sent to proxies.", "proxy_uuid", "identity", "type"),
 		configUpdate:  f.histograms("proxy_config_update_time", "Seconds to bring a proxy's configuration up to date.", slowBuckets(), "resource_type", "success"),
@@ -90,7 +90,7 @@ func (m *Metrics) ProxyDisconnected(proxyUUID string) {
 	}
 }
 
-// ProxyReconnected counts a proxy that brought resource versions along.
+// ProxyReconnected counts a stream of a proxy that had one before.
 func (m *Metrics) ProxyReconnected() { m.reconnects.Inc() }
 
 // ProxyRejected counts a proxy refused by sidecar.maxDataPlaneConnections.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -55,6 +56,27 @@ func TestControllerKilledUnderLoad(t *testing.T) {
 	}
 	kubectl(t, "rollout", "status", "deployment/osm-controller", "-n", meshNamespace, "--timeout=60s")
 	eventually(t, 30*time.Second, func() error { return connected(t, 5) })
+	nothingResent(t)
+}
+
+// nothingResent reads what the new controller has sent: one empty answer each to the two wildcard subscriptions, and of
+// endpoints, routes and secrets nothing; certificates only for its own two ports.
+func nothingResent(t *testing.T) {
+	t.Helper()
+	pod := kubectl(t, "get", "pod", "-n", meshNamespace, "-l", "app=osm-controller", "-o", "jsonpath={.items[0].metadata.name}")
+	issued, err := metric(t, pod, "osm_cert_issued_count")
+	if err != nil || issued > 2 {
+		t.Errorf("the new controller issued %v certificates (%v), want its own two alone", issued, err)
+	}
+	for _, line := range strings.Split(metrics(t, pod), "\n") {
+		if !strings.HasPrefix(line, "osm_proxy_response_send_success_count{") {
+			continue
+		}
+		wildcard := strings.Contains(line, "cluster.v3.Cluster\"") || strings.Contains(line, "listener.v3.Listener\"")
+		if !wildcard || !strings.HasSuffix(line, " 1") {
+			t.Errorf("resent after the restart: %s", line)
+		}
+	}
 }
 
 // With two replicas the proxies of one that dies go to the other.
@@ -108,18 +130,16 @@ func connected(t *testing.T, n int) error {
 
 // metric reads one metric without labels of a control-plane pod.
 func metric(t *testing.T, pod, name string) (float64, error) {
-	out, err := mesh.Run(t.Context(), "kubectl", "get", "--raw", "/api/v1/namespaces/"+meshNamespace+"/pods/"+pod+":9091/proxy/metrics")
-	if err != nil {
-		return 0, err
-	}
-	for _, line := range strings.Split(out, "\n") {
-		var v float64
+	t.Helper()
+	for _, line := range strings.Split(metrics(t, pod), "\n") {
 		if f := strings.Fields(line); len(f) == 2 && f[0] == name {
-			if _, err := fmt.Sscan(f[1], &v); err != nil {
-				return 0, err
-			}
-			return v, nil
+			return strconv.ParseFloat(f[1], 64)
 		}
 	}
 	return 0, fmt.Errorf("metric %s is not there", name)
+}
+
+func metrics(t *testing.T, pod string) string {
+	t.Helper()
+	return kubectl(t, "get", "--raw", "/api/v1/namespaces/"+meshNamespace+"/pods/"+pod+":9091/proxy/metrics")
 }
