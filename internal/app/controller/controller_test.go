@@ -31,6 +31,7 @@ import (
 
 	configv1alpha2 "openservicemesh.io/osm/api/config/v1alpha2"
 	accessv1alpha3 "openservicemesh.io/osm/api/smi/access/v1alpha3"
+	"openservicemesh.io/osm/internal/certs"
 	"openservicemesh.io/osm/internal/core/envoy"
 	"openservicemesh.io/osm/internal/core/policy"
 	"openservicemesh.io/osm/internal/core/snapshot"
@@ -330,7 +331,7 @@ func TestUnusableRootEndsTheProgram(t *testing.T) {
 	require.NoError(t, err)
 	err = w.program.run(t.Context())
 	require.ErrorContains(t, err, "osm-system/osm-ca-bundle")
-	require.Error(t, permanent(err))
+	require.Error(t, certs.Permanent(err))
 }
 
 func TestOptions(t *testing.T) {

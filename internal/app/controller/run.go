@@ -17,7 +17,6 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -44,8 +43,6 @@ const (
 	lameDuck = 2 * time.Second
 	// drainPatience is how long streams have to end after that.
 	drainPatience = 3 * time.Second
-	// startPatience bounds the first talks with the API server, whose Service may not be routed to yet.
-	startPatience, startPause = time.Minute, 500 * time.Millisecond
 	// gcPercent trades a little CPU for a small heap: between changes the controller has nothing to do.
 	gcPercent = 50
 	// findingSettle is how long a finding has to last before it is logged and counted.
@@ -71,7 +68,7 @@ func Run(ctx context.Context, o Options, logging *obs.Logging, metrics *obs.Metr
 	err = p.run(ctx)
 	if err != nil {
 		reason := obs.ReasonInitializationError
-		if permanent(err) != nil {
+		if certs.Permanent(err) != nil {
 			reason = obs.ReasonInvalidCertificateManager
 		}
 		p.podEvents().Warn(ctx, reason, err)
@@ -219,7 +216,7 @@ func (p *program) run(ctx context.Context) error {
 
 // certificates opens the mesh's root and issues the program's own server certificates.
 func (p *program) certificates(ctx context.Context) (webhook, ads *certs.ServerCert, err error) {
-	err = p.patiently(ctx, func() (err error) {
+	err = certs.Patiently(ctx, p.log, func() (err error) {
 		p.authority, err = certs.Open(ctx, certs.Config{
 			Secrets: p.kube.Secrets(p.o.OSMNamespace), Namespace: p.o.OSMNamespace, SecretName: p.o.Provider.CABundleSecretName, MeshName: p.o.MeshName,
 			Log: p.logging.Logger("certs"), Metrics: p.metrics, Events: p.podEvents(),
@@ -236,31 +233,6 @@ func (p *program) certificates(ctx context.Context) (webhook, ads *certs.ServerC
 	}
 	ads, err = p.authority.ServerCert(pki.ADSName(td))
 	return webhook, ads, err
-}
-
-// patiently tries again for a while: a control plane often starts together with the cluster's network.
-func (p *program) patiently(ctx context.Context, try func() error) error {
-	var last error
-	err := wait.PollUntilContextTimeout(ctx, startPause, startPatience, true, func(context.Context) (bool, error) {
-		if last = try(); last != nil {
-			p.log.Warn("not started yet, trying again", "error", last)
-		}
-		return last == nil, permanent(last)
-	})
-	if last != nil {
-		return last
-	}
-	return err
-}
-
-// permanent returns an error that names a root certificate which is there and cannot be used, and nil for any other: such
-// a root does not become usable by waiting.
-func permanent(err error) error {
-	switch errcode.Of(err) {
-	case errcode.FetchingCertSecret, errcode.CreatingCertSecret, "":
-		return nil
-	}
-	return err
 }
 
 // serveADS answers proxies. Until the first view they wait in the hub.

@@ -13,7 +13,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -34,11 +33,9 @@ import (
 const (
 	// lameDuck is how long requests are still taken after the end was announced: the time for every API server to hear
 	// that this replica is leaving.
-	lameDuck = 5 * time.Second
-	// startPatience bounds the first talks with the API server, whose Service may not be routed to yet.
-	startPatience, startPause = time.Minute, time.Second
-	ensurePause               = 2 * time.Second
-	reconcilePeriod           = 30 * time.Second
+	lameDuck        = 5 * time.Second
+	ensurePause     = 2 * time.Second
+	reconcilePeriod = 30 * time.Second
 )
 
 // Run serves until ctx ends. Options have been checked.
@@ -99,14 +96,14 @@ type program struct {
 // start prepares all that can fail for good.
 func (p *program) start(ctx context.Context) error {
 	var native bool
-	err := p.patiently(ctx, func() (err error) {
+	err := certs.Patiently(ctx, p.log, func() (err error) {
 		native, err = nativeSidecars(p.o.SidecarMode, p.kube.Discovery())
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	err = p.patiently(ctx, func() (err error) {
+	err = certs.Patiently(ctx, p.log, func() (err error) {
 		p.authority, err = certs.Open(ctx, certs.Config{
 			Secrets: clientset.Of(p.kube).Secrets(p.o.OSMNamespace), Namespace: p.o.OSMNamespace, SecretName: p.o.Provider.CABundleSecretName, MeshName: p.o.MeshName,
 			Log: p.logging.Logger("certs"), Metrics: p.metrics,
@@ -131,31 +128,6 @@ func (p *program) start(ctx context.Context) error {
 			Verbosity: p.o.Verbosity, ADSName: pki.ADSName(meshid.TrustDomain(p.o.Provider.TrustDomain)),
 		},
 	})
-	return err
-}
-
-// patiently tries again for a while: a control plane often starts together with the cluster's network.
-func (p *program) patiently(ctx context.Context, try func() error) error {
-	var last error
-	err := wait.PollUntilContextTimeout(ctx, startPause, startPatience, true, func(context.Context) (bool, error) {
-		if last = try(); last != nil {
-			p.log.Warn("not started yet, trying again", "error", last)
-		}
-		// An unusable root does not become usable by waiting.
-		return last == nil, permanent(last)
-	})
-	if last != nil {
-		return last
-	}
-	return err
-}
-
-// permanent returns an error that names a root certificate which is there and cannot be used, and nil for any other.
-func permanent(err error) error {
-	switch errcode.Of(err) {
-	case errcode.FetchingCertSecret, errcode.CreatingCertSecret, "":
-		return nil
-	}
 	return err
 }
 
