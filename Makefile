@@ -87,7 +87,7 @@ images: ## Every image as a tar in bin/images; with `push REGISTRY=…`, in a re
 .PHONY: push
 push: ## Push every image: make images push REGISTRY=registry.example.com/osm
 	@test -n "$(REGISTRY)" || { echo "make push: set REGISTRY, for example REGISTRY=registry.example.com/osm"; exit 2; }
-	go run ./tools/images push $(REGISTRY)
+	go run ./tools/images push -o bin/images $(REGISTRY)
 
 # Kubernetes' own kubectl, for machines that have none.
 bin/kubectl:
