@@ -12,8 +12,8 @@ import (
 )
 
 // TestAppendixC is the outcome matrix of the reference, row for row, as far as it is built: what a client sees. Rows about
-// external authorization, rate limits, circuit breakers, IngressBackend and the debug server are not built yet; those
-// about injection are not the sidecar's.
+// external authorization, rate limits, circuit breakers and the debug server are not built yet; those about injection are
+// not the sidecar's.
 func TestAppendixC(t *testing.T) {
 	const grant = "walkthrough-5-allow"
 	buyer, thief := "bookbuyer.bookbuyer", "bookthief.bookthief"
@@ -41,6 +41,12 @@ func TestAppendixC(t *testing.T) {
 		{"no healthy upstream", "service-without-pods", call{From: "client.client", HTTP: "GET http://shop.shop/"}, "answered 503"},
 		{"no healthy upstream, TCP", "service-without-pods", call{From: "client.client", TCP: "shop.shop:90"}, "reset"},
 		{"mTLS verify failure: the server has no sidecar", "not-injected", call{From: "client.client", HTTP: "GET http://shop.shop/"}, "answered 503"},
+		{"IngressBackend, from its source", "ingress-http", call{From: "outside", Source: "10.1.0.30", HTTP: "GET http://shop.shop/"}, "answered 200"},
+		{"IngressBackend, from elsewhere", "ingress-http", call{From: "outside", Source: "10.1.0.99", HTTP: "GET http://shop.shop/"}, "reset"},
+		{"IngressBackend https, without a certificate", "ingress-https", call{From: "outside", TLS: true, SNI: "a.example", HTTP: "GET http://shop.shop/"}, "reset"},
+		{"IngressBackend https, another's certificate", "ingress-https", call{From: "outside", TLS: true, SNI: "a.example", Principal: "x.y.cluster.local", HTTP: "GET http://shop.shop/"}, "reset"},
+		{"egress policy", "egress-http", call{From: "client.client", To: "203.0.113.10:80", HTTP: "GET http://www.example.com/"}, "answered 200"},
+		{"egress policy, account not among its sources", "egress-http", call{From: "other.client", To: "203.0.113.10:80", HTTP: "GET http://www.example.com/"}, "refused"},
 		{"no IngressBackend", "kinds-not-supported", call{From: "outside", TCP: "shop.shop:80"}, "reset"},
 	} {
 		t.Run(row.situation, func(t *testing.T) {
@@ -98,11 +104,11 @@ func TestCertificatesAreChecked(t *testing.T) {
 			{}, {TLS: true}, {TLS: true, ServerName: "shop.shop.svc.cluster.local"}, {TLS: true, ALPN: "osm"}, {TLS: true, ServerName: "shop.shop.svc.cluster.local", ALPN: "osm"},
 			{TLS: true, ServerName: "shop.shop.svc.cluster.local", ALPN: "h2"},
 		} {
-			out, err := sim.FromOutside(server, 5432, who)
+			out, err := sim.FromOutside(server, netip.MustParseAddrPort("10.1.0.10:5432"), who)
 			require.NoError(t, err)
 			require.Equal(t, "reset", out.String(), "%+v", who)
 		}
-		out, err := sim.FromOutside(client(w, "client.client"), 80, sim.Stranger{})
+		out, err := sim.FromOutside(client(w, "client.client"), netip.MustParseAddrPort("10.1.0.20:80"), sim.Stranger{})
 		require.NoError(t, err)
 		require.Equal(t, "refused", out.String(), "a pod that backs no service has no inbound listener")
 	})

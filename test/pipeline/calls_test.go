@@ -32,6 +32,12 @@ type call struct {
 	Host    string            `json:"host"`
 	Headers map[string]string `json:"headers"`
 	Pick    uint32            `json:"pick"`
+	// TLS has the application speak TLS itself, SNI is the server name it says then.
+	TLS bool   `json:"tls"`
+	SNI string `json:"sni"`
+	// Source and Principal are the address and the certificate's name of a client outside.
+	Source    string `json:"source"`
+	Principal string `json:"principal"`
 	// Want is the outcome as sim prints it; Cluster, if set, the client's cluster.
 	Want    string `json:"want"`
 	Cluster string `json:"cluster"`
@@ -83,7 +89,11 @@ func (w *world) outcome(t *testing.T, c call) sim.Outcome {
 	if c.From == "outside" {
 		server := w.at(w.podOf(t, c))
 		require.NotNil(t, server)
-		out, err = sim.FromOutside(server, w.podOf(t, c).Port(), sim.Stranger{})
+		who := sim.Stranger{TLS: c.TLS, ServerName: c.SNI, Principal: c.Principal, HTTP: c.request(t)}
+		if c.Source != "" {
+			who.From = netip.MustParseAddr(c.Source)
+		}
+		out, err = sim.FromOutside(server, w.podOf(t, c), who)
 	} else {
 		p, ferr := w.mesh.Find(c.From)
 		require.NoError(t, ferr)
@@ -91,7 +101,7 @@ func (w *world) outcome(t *testing.T, c call) sim.Outcome {
 			Principal: w.mesh.Principal(p), CertSecret: names.SecretServiceCert(p.Identity()),
 			Resources: w.view.Config(p.Key), Endpoints: w.view.Endpoints,
 		}
-		out, err = sim.FromMesh(client, w.at, sim.Call{To: w.address(t, c), HTTP: c.request(t), Pick: c.Pick})
+		out, err = sim.FromMesh(client, w.at, sim.Call{To: w.address(t, c), HTTP: c.request(t), Pick: c.Pick, TLS: c.TLS, ServerName: c.SNI})
 	}
 	require.NoError(t, err, "%+v", c)
 	return out
@@ -149,6 +159,9 @@ func (w *world) address(t *testing.T, c call) netip.AddrPort {
 // target is the service and port that a call names; nil for an address.
 func (w *world) target(t *testing.T, c call) (*snapshot.Service, uint16) {
 	t.Helper()
+	if _, err := netip.ParseAddrPort(c.TCP); err == nil {
+		return nil, 0
+	}
 	host, portText, _ := strings.Cut(c.TCP, ":")
 	if c.HTTP != "" {
 		u := c.url(t)

@@ -30,12 +30,17 @@ func (t *translator) cluster(c ir.Cluster, tls ir.TLS) {
 	case ir.Local:
 		t.add(Cluster, c.Name, localCluster(c))
 	case ir.OriginalDst:
-		t.add(Cluster, c.Name, &clusterv3.Cluster{
+		m := &clusterv3.Cluster{
 			Name:                 c.Name,
 			ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_ORIGINAL_DST},
 			LbPolicy:             clusterv3.Cluster_CLUSTER_PROVIDED,
-			CircuitBreakers:      breakers(c.Limits),
-		})
+		}
+		limit(m, c.Limits)
+		t.add(Cluster, c.Name, m)
+	case ir.DNS:
+		t.add(Cluster, c.Name, dnsCluster(c))
+	case ir.Nowhere:
+		t.add(Cluster, c.Name, nowhere(c))
 	case ir.Admin:
 		t.add(Cluster, c.Name, staticCluster(c.Name, names.PortEnvoyAdmin))
 	}
@@ -58,12 +63,14 @@ func meshCluster(c ir.Cluster, tls ir.TLS) *clusterv3.Cluster {
 
 func localCluster(c ir.Cluster) *clusterv3.Cluster {
 	m := staticCluster(c.Name, c.Port)
+	common := &corev3.HttpProtocolOptions{IdleTimeout: &durationpb.Duration{Seconds: localIdleSeconds}}
 	switch {
+	case c.SameProtocol:
+		m.TypedExtensionProtocolOptions = sameProtocol(common)
 	case c.Protocol == meshid.GRPC || c.HTTP2Local:
 		m.TypedExtensionProtocolOptions = http2(nil)
 	case c.Protocol.IsHTTP():
-		m.TypedExtensionProtocolOptions = http1(&corev3.HttpProtocolOptions{
-			IdleTimeout: &durationpb.Duration{Seconds: localIdleSeconds}})
+		m.TypedExtensionProtocolOptions = http1(common)
 	}
 	return m
 }

@@ -26,11 +26,16 @@ const (
 )
 
 // outbound matches connections by where they were going, which needs no look into their bytes: so a server that speaks
-// first is not kept waiting.
+// first is not kept waiting. Ports of egress policies about HTTP and TLS are the exception.
 func (t *translator) outbound(p ir.Proxy) {
 	l := listener(names.ListenerOutbound, names.PortOutbound, p.IPv6)
 	l.TrafficDirection = corev3.TrafficDirection_OUTBOUND
 	l.ListenerFilters = []*listenerv3.ListenerFilter{listenerFilter(nameOriginalDst, &originaldstv3.OriginalDst{})}
+	if inspectors := outboundInspectors(p.Outbound.Chains); inspectors != nil {
+		l.ListenerFilters = append(l.ListenerFilters, inspectors...)
+		// What says nothing for so long is no HTTP and no TLS; it is matched by its destination alone.
+		l.ContinueOnListenerFiltersTimeout = true
+	}
 	var refs []Ref
 	for _, c := range p.Outbound.Chains {
 		l.FilterChains = append(l.FilterChains, filterChain(c, p.TLS))
@@ -44,7 +49,7 @@ func (t *translator) outbound(p ir.Proxy) {
 	t.add(Listener, l.Name, l, refs...)
 }
 
-// inbound takes mutual TLS of the mesh only. A plaintext client matches no chain and is reset.
+// inbound takes mutual TLS of the mesh, and what ingress policies say. Any other client matches no chain and is reset.
 func (t *translator) inbound(p ir.Proxy) {
 	l := listener(names.ListenerInbound, names.PortInbound, p.IPv6)
 	l.TrafficDirection = corev3.TrafficDirection_INBOUND
@@ -78,9 +83,15 @@ func filterChain(c ir.Chain, tls ir.TLS) *listenerv3.FilterChain {
 	for _, a := range c.Match.Addresses {
 		m.PrefixRanges = append(m.PrefixRanges, host(a))
 	}
+	m.PrefixRanges = append(m.PrefixRanges, ranges(c.Match.Ranges)...)
+	m.SourcePrefixRanges = ranges(c.Match.Sources)
+	outsideMatch(m, c)
 	out := &listenerv3.FilterChain{Name: c.Name, FilterChainMatch: m, Filters: filters.Network(c)}
-	if c.MTLS != nil {
-		m.TransportProtocol = "tls"
+	switch {
+	case c.MTLS != nil && c.Side == ir.Ingress:
+		out.TransportSocket = ingressTLS(*c.MTLS, tls)
+	case c.MTLS != nil:
+		m.TransportProtocol = transportTLS
 		m.ApplicationProtocols = []string{names.ALPNMesh}
 		out.TransportSocket = downstreamTLS(*c.MTLS, tls)
 	}
@@ -105,7 +116,10 @@ func chainRefs(c ir.Chain) []Ref {
 		refs = append(refs, Ref{Cluster, t.Cluster})
 	}
 	if c.MTLS != nil {
-		refs = append(refs, Ref{Secret, c.MTLS.CertSecret}, Ref{Secret, c.MTLS.TrustSecret})
+		refs = append(refs, Ref{Secret, c.MTLS.CertSecret})
+	}
+	if c.MTLS != nil && !c.MTLS.AnyClient {
+		refs = append(refs, Ref{Secret, c.MTLS.TrustSecret})
 	}
 	return refs
 }

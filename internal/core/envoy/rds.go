@@ -26,7 +26,7 @@ func (t *translator) routeConfig(rc ir.RouteConfig, twins map[string]string) {
 	m := &routev3.RouteConfiguration{Name: rc.Name, ValidateClusters: wrapperspb.Bool(false)}
 	var refs []Ref
 	for _, v := range rc.VirtualHosts {
-		m.VirtualHosts = append(m.VirtualHosts, virtualHost(v, rc.Inbound, twins))
+		m.VirtualHosts = append(m.VirtualHosts, virtualHost(v, rc, twins))
 		for _, r := range v.Routes {
 			for _, target := range r.Targets {
 				refs = append(refs, Ref{Cluster, target.Cluster})
@@ -50,7 +50,7 @@ func http2Twins(clusters []ir.Cluster) map[string]string {
 	return twins
 }
 
-func virtualHost(v ir.VirtualHost, inbound bool, twins map[string]string) *routev3.VirtualHost {
+func virtualHost(v ir.VirtualHost, rc ir.RouteConfig, twins map[string]string) *routev3.VirtualHost {
 	out := &routev3.VirtualHost{Name: v.Name, Domains: v.Hosts}
 	for _, r := range v.Routes {
 		if twin := twins[r.Targets[0].Cluster]; twin != "" {
@@ -62,9 +62,11 @@ func virtualHost(v ir.VirtualHost, inbound bool, twins map[string]string) *route
 		out.TypedPerFilterConfig = map[string]*anypb.Any{filters.NameHTTPRBAC: filters.VirtualHostRBAC(*v.Access)}
 	}
 	out.RequestHeadersToRemove = slices.Clone(untrusted)
-	if inbound {
+	switch {
+	case rc.External:
+	case rc.Inbound:
 		out.RequestHeadersToRemove = slices.Concat([]string{names.HeaderDownstreamProtocol}, untrusted, lookalikes(v.Routes))
-	} else {
+	default:
 		out.RequestHeadersToAdd = []*corev3.HeaderValueOption{{
 			Header:       &corev3.HeaderValue{Key: names.HeaderDownstreamProtocol, Value: "%PROTOCOL%"},
 			AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,

@@ -46,7 +46,10 @@ type Chain struct {
 	Name     string          `json:"name"`
 	Match    ChainMatch      `json:"match"`
 	Protocol meshid.Protocol `json:"protocol"`
-	// MTLS is set on inbound chains: the connection must be mutual TLS of the mesh.
+	// Side is "" for a chain between sidecars.
+	Side Side `json:"side,omitempty"`
+	// MTLS is set on inbound chains: the connection must be mutual TLS of the mesh. Of ingress chains it is set on those
+	// that terminate TLS.
 	MTLS *MTLS `json:"mtls,omitempty"`
 	// RouteConfig names the routes of an HTTP chain.
 	RouteConfig string `json:"routeConfig,omitempty"`
@@ -63,14 +66,23 @@ type ChainMatch struct {
 	Port uint16 `json:"port"`
 	// Addresses are destination IP addresses, sorted; empty means any.
 	Addresses []string `json:"addresses,omitempty"`
-	// ServerNames are TLS SNI values, sorted; empty means any.
+	// Ranges are destination CIDRs beside Addresses, sorted. The narrowest range that fits decides, whatever else a chain
+	// for a wider one takes.
+	Ranges []string `json:"ranges,omitempty"`
+	// Sources are CIDRs of clients, sorted; empty means any.
+	Sources []string `json:"sources,omitempty"`
+	// ServerNames are TLS SNI values, sorted; empty means any. A wildcard is "*." and a name.
 	ServerNames []string `json:"serverNames,omitempty"`
+	// Plaintext is for an egress chain of TCP: only connections that do not begin with TLS.
+	Plaintext bool `json:"plaintext,omitempty"`
 }
 
 // MTLS names the secrets of a TLS server.
 type MTLS struct {
 	CertSecret  string `json:"certSecret"`
 	TrustSecret string `json:"trustSecret"`
+	// AnyClient is for ingress: no certificate is asked of the client.
+	AnyClient bool `json:"anyClient,omitempty"`
 }
 
 // Access is a list of named permissions, judged per connection. Any match admits.
@@ -91,7 +103,9 @@ type NetworkRule struct {
 type RouteConfig struct {
 	Name string `json:"name"`
 	// Inbound is whether these are the routes to the application beside the sidecar.
-	Inbound      bool          `json:"inbound,omitempty"`
+	Inbound bool `json:"inbound,omitempty"`
+	// External is whether these are routes out of the mesh, where its headers have no business.
+	External     bool          `json:"external,omitempty"`
 	VirtualHosts []VirtualHost `json:"virtualHosts"`
 }
 
@@ -163,7 +177,7 @@ type Cluster struct {
 	Name     string          `json:"name"`
 	Kind     ClusterKind     `json:"kind"`
 	Protocol meshid.Protocol `json:"protocol,omitempty"`
-	// Port is where a Local cluster's application listens.
+	// Port is where a Local cluster's application, or a DNS cluster's host, listens.
 	Port uint16 `json:"port,omitempty"`
 	// ServerName is the SNI of a Mesh cluster.
 	ServerName  string `json:"serverName,omitempty"`
@@ -172,6 +186,10 @@ type Cluster struct {
 	// HTTP2Local marks the twin of a Local cluster that speaks HTTP/2 to the application, for requests whose caller
 	// spoke HTTP/2.
 	HTTP2Local bool `json:"http2Local,omitempty"`
+	// SameProtocol has an HTTP cluster speak the HTTP version that the client spoke.
+	SameProtocol bool `json:"sameProtocol,omitempty"`
+	// Host is the name or address of a DNS cluster.
+	Host string `json:"host,omitempty"`
 	// Limits bound what is sent there; nil is no limit.
 	Limits *Limits `json:"limits,omitempty"`
 }

@@ -32,6 +32,7 @@ func (b *builder) inbound() *ir.Listener {
 	}
 	trust := names.SecretRootInbound(b.key.Identity)
 	b.trusts[trust] = ir.Trust{Secret: trust}
+	b.ingress(l)
 	sortChains(l.Chains)
 	return l
 }

@@ -24,6 +24,7 @@ func (b *builder) outbound() *ir.Listener {
 			}
 		}
 	}
+	b.egress(l, claimed)
 	if l.Passthrough {
 		b.addCluster(ir.Cluster{Name: names.ClusterPassthrough, Kind: ir.OriginalDst})
 	}

@@ -10,6 +10,8 @@ import (
 	"openservicemesh.io/osm/internal/core/meshid"
 	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/core/policy"
+	"openservicemesh.io/osm/internal/core/policy/egress"
+	"openservicemesh.io/osm/internal/core/policy/ingressbackend"
 	"openservicemesh.io/osm/internal/core/policy/routegroup"
 	"openservicemesh.io/osm/internal/core/policy/tcproute"
 	"openservicemesh.io/osm/internal/core/policy/tlsparams"
@@ -28,6 +30,8 @@ type Planner struct {
 	apexes   map[meshid.Service][]meshid.Service          // backend → apexes split over it, sorted
 	tls      snapshot.TLSParams
 	ports    map[meshid.Service][]snapshot.ServicePort // the ports that the mesh carries
+	egress   map[meshid.Identity][]egress.Destination  // what is outside of the mesh
+	ingress  map[meshid.Service][]ingressbackend.Backend
 	findings []snapshot.Finding
 }
 
@@ -41,8 +45,10 @@ func New(s *snapshot.Snapshot) *Planner {
 	}
 	p.tls, p.findings = tlsparams.Compile(s.Mesh.TLS, s.Mesh.Namespace)
 	p.compilePorts()
-	p.compileAccess()
+	groups := p.compileAccess()
 	p.compileSplits()
+	p.compileEgress(groups)
+	p.compileIngress()
 	p.findings = append(p.findings, policy.NotSupported(s.Policies)...)
 	p.findings = snapshot.SortFindings(p.findings)
 	return p
@@ -60,7 +66,7 @@ func (p *Planner) KeyOf(pod *snapshot.Pod) Key {
 	return NewKey(pod.Identity, p.snap.ServicesOf(pod.ID), pod.Scrape, ipv6)
 }
 
-func (p *Planner) compileAccess() {
+func (p *Planner) compileAccess() routegroup.Groups {
 	groups, f1 := routegroup.Compile(snapshot.List[*specs.HTTPRouteGroup](p.snap.Policies, routegroup.Kind))
 	ports, f2 := tcproute.Compile(snapshot.List[*specs.TCPRoute](p.snap.Policies, tcproute.Kind))
 	lookup := traffictarget.Lookup{
@@ -84,6 +90,7 @@ func (p *Planner) compileAccess() {
 		}
 	}
 	p.findings = slices.Concat(p.findings, f1, f2, f3)
+	return groups
 }
 
 func (p *Planner) compileSplits() {

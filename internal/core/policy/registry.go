@@ -9,6 +9,8 @@ import (
 	access "openservicemesh.io/osm/api/smi/access/v1alpha3"
 	specs "openservicemesh.io/osm/api/smi/specs/v1alpha4"
 	split "openservicemesh.io/osm/api/smi/split/v1alpha2"
+	"openservicemesh.io/osm/internal/core/policy/egress"
+	"openservicemesh.io/osm/internal/core/policy/ingressbackend"
 	"openservicemesh.io/osm/internal/core/policy/routegroup"
 	"openservicemesh.io/osm/internal/core/policy/tcproute"
 	"openservicemesh.io/osm/internal/core/policy/trafficsplit"
@@ -36,8 +38,8 @@ func Kinds() []Kind {
 		{routegroup.Kind, specs.HTTPRouteGroups, func() snapshot.Object { return &specs.HTTPRouteGroup{} }, true},
 		{tcproute.Kind, specs.TCPRoutes, func() snapshot.Object { return &specs.TCPRoute{} }, true},
 		{trafficsplit.Kind, split.TrafficSplits, func() snapshot.Object { return &split.TrafficSplit{} }, true},
-		{"Egress", policyv1.Egresses, func() snapshot.Object { return &policyv1.Egress{} }, false},
-		{"IngressBackend", policyv1.IngressBackends, func() snapshot.Object { return &policyv1.IngressBackend{} }, false},
+		{egress.Kind, policyv1.Egresses, func() snapshot.Object { return &policyv1.Egress{} }, true},
+		{ingressbackend.Kind, policyv1.IngressBackends, func() snapshot.Object { return &policyv1.IngressBackend{} }, true},
 		{"Retry", policyv1.Retries, func() snapshot.Object { return &policyv1.Retry{} }, false},
 		{"UpstreamTrafficSetting", policyv1.UpstreamTrafficSettings, func() snapshot.Object { return &policyv1.UpstreamTrafficSetting{} }, false},
 		{"Telemetry", policyv1.Telemetries, func() snapshot.Object { return &policyv1.Telemetry{} }, false},

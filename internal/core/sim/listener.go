@@ -18,15 +18,18 @@ import (
 type listener struct {
 	chains      []chain
 	passthrough bool
+	// inspected reports whether the first bytes of connections to a port are looked at.
+	inspected func(port uint16) bool
 }
 
 type chain struct {
 	name        string
 	port        uint16
 	addrs       []netip.Prefix
+	sources     []netip.Prefix
 	serverNames []string
 	alpn        []string
-	wantsTLS    bool
+	transport   string // "tls", "raw_buffer" or "" for either
 	tls         *tlsServer
 	access      *rules
 	http, http2 bool
@@ -41,11 +44,12 @@ type tlsServer struct {
 	trust      trust
 }
 
-// hello is what a client says first.
+// hello is what a client says first, and where from.
 type hello struct {
 	tls  bool
 	sni  string
 	alpn []string
+	from netip.Addr
 }
 
 type target struct {
@@ -72,6 +76,10 @@ func readListener(set *envoy.Resources, name string) (*listener, error) {
 		return nil, err
 	}
 	out := &listener{passthrough: m.DefaultFilterChain != nil}
+	var err error
+	if out.inspected, err = readInspectors(m.ListenerFilters); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
 	for _, fc := range m.FilterChains {
 		c, err := readChain(set, fc)
 		if err != nil {
@@ -86,17 +94,17 @@ func readChain(set *envoy.Resources, fc *listenerv3.FilterChain) (chain, error) 
 	match := fc.GetFilterChainMatch()
 	c := chain{
 		name: fc.Name, port: uint16(match.GetDestinationPort().GetValue()),
-		serverNames: match.GetServerNames(), alpn: match.GetApplicationProtocols(), wantsTLS: match.GetTransportProtocol() == "tls",
+		serverNames: match.GetServerNames(), alpn: match.GetApplicationProtocols(), transport: match.GetTransportProtocol(),
 	}
 	if err := c.readSocket(set, fc); err != nil {
 		return c, err
 	}
-	for _, r := range match.GetPrefixRanges() {
-		ip, err := netip.ParseAddr(r.AddressPrefix)
-		if err != nil {
-			return c, err
-		}
-		c.addrs = append(c.addrs, netip.PrefixFrom(ip, int(r.GetPrefixLen().GetValue())))
+	var err error
+	if c.addrs, err = readRanges(match.GetPrefixRanges()); err != nil {
+		return c, err
+	}
+	if c.sources, err = readRanges(match.GetSourcePrefixRanges()); err != nil {
+		return c, err
 	}
 	for _, f := range fc.Filters {
 		if err := c.readFilter(f); err != nil {
@@ -114,8 +122,12 @@ func (c *chain) readSocket(set *envoy.Resources, fc *listenerv3.FilterChain) err
 	if err := fc.TransportSocket.GetTypedConfig().UnmarshalTo(m); err != nil {
 		return err
 	}
+	c.tls = &tlsServer{clientCert: m.RequireClientCertificate.GetValue()}
+	if m.GetCommonTlsContext().GetValidationContextSdsSecretConfig() == nil && !c.tls.clientCert {
+		return nil // no certificate is asked for
+	}
 	t, err := readTrust(set, m.GetCommonTlsContext())
-	c.tls = &tlsServer{clientCert: m.RequireClientCertificate.GetValue(), trust: t}
+	c.tls.trust = t
 	return err
 }
 
@@ -139,35 +151,6 @@ func (c *chain) readFilter(f *listenerv3.Filter) error {
 		}
 	default:
 		return fmt.Errorf("%T is not known to the simulator", m)
-	}
-	return nil
-}
-
-// byDestination finds the chain of an outbound connection: a chain for the very address goes before one for any.
-func (l *listener) byDestination(to netip.AddrPort) *chain {
-	var wildcard *chain
-	for i, c := range l.chains {
-		if c.port != to.Port() {
-			continue
-		}
-		if slices.ContainsFunc(c.addrs, func(p netip.Prefix) bool { return p.Contains(to.Addr()) }) {
-			return &l.chains[i]
-		}
-		if len(c.addrs) == 0 && wildcard == nil {
-			wildcard = &l.chains[i]
-		}
-	}
-	return wildcard
-}
-
-// byHello finds the chain of an inbound connection. An empty list of a chain takes anything.
-func (l *listener) byHello(port uint16, h hello) *chain {
-	for i, c := range l.chains {
-		if c.port == port && (!c.wantsTLS || h.tls) &&
-			(len(c.serverNames) == 0 || slices.Contains(c.serverNames, h.sni)) &&
-			(len(c.alpn) == 0 || slices.ContainsFunc(c.alpn, func(a string) bool { return slices.Contains(h.alpn, a) })) {
-			return &l.chains[i]
-		}
 	}
 	return nil
 }

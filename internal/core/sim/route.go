@@ -32,7 +32,7 @@ func findRoute(set *envoy.Resources, config string, req Request) (*route, error)
 		return nil, err
 	}
 	for _, vh := range m.VirtualHosts {
-		if !slices.Contains(vh.Domains, strings.ToLower(req.Host)) {
+		if !slices.Contains(vh.Domains, strings.ToLower(req.Host)) && !slices.Contains(vh.Domains, "*") {
 			continue
 		}
 		for _, rt := range vh.Routes {

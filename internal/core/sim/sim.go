@@ -25,6 +25,9 @@ type Call struct {
 	To netip.AddrPort
 	// HTTP is the request, or nil for plain TCP.
 	HTTP *Request
+	// TLS is whether the application speaks TLS itself; ServerName is what it says in the handshake.
+	TLS        bool
+	ServerName string
 	// Pick chooses among weighted targets: a number below the sum of the weights. Endpoints are taken in order.
 	Pick uint32
 }
@@ -78,7 +81,7 @@ func FromMesh(client *Proxy, mesh Mesh, call Call) (Outcome, error) {
 	if err != nil || l == nil {
 		return Outcome{End: Refused, By: "no outbound listener"}, err
 	}
-	chain := l.byDestination(call.To)
+	chain := l.find(call.To, call.hello())
 	if chain == nil {
 		if l.passthrough {
 			return Outcome{End: Passthrough, By: "default filter chain"}, nil
@@ -106,6 +109,9 @@ func FromMesh(client *Proxy, mesh Mesh, call Call) (Outcome, error) {
 		targets = route.targets
 	}
 	cluster := pick(targets, call.Pick)
+	if out, outside, err := leaves(client.Resources, cluster, chain, req); outside || err != nil {
+		return out, err
+	}
 	out, err := toCluster(client, mesh, cluster, chain.http, req)
 	out.Cluster = cluster
 	return out, err
@@ -156,36 +162,6 @@ type caller struct {
 	http2     bool
 }
 
-// Stranger is a client without the mesh's certificate.
-type Stranger struct {
-	// TLS is whether it opens with a TLS handshake; ServerName and ALPN are what it says in it.
-	TLS        bool
-	ServerName string
-	ALPN       string
-}
-
-// FromOutside follows a connection of somebody without a sidecar to a port of a pod of the mesh.
-func FromOutside(server *Proxy, port uint16, who Stranger) (Outcome, error) {
-	l, err := inboundListener(server.Resources)
-	if err != nil {
-		return Outcome{}, err
-	}
-	if l == nil {
-		return Outcome{End: Refused, By: "no inbound listener"}, nil
-	}
-	hello := hello{tls: who.TLS, sni: who.ServerName, alpn: []string{who.ALPN}}
-	chain := l.byHello(port, hello)
-	switch {
-	case chain == nil:
-		return Outcome{End: Reset, By: "no inbound filter chain takes it"}, nil
-	case chain.tls != nil && (chain.tls.clientCert || !who.TLS):
-		return Outcome{End: Reset, By: chain.name + " wants a certificate of the mesh"}, nil
-	case chain.access != nil:
-		return Outcome{End: Reset, By: chain.name + " admits nobody without a name"}, nil
-	}
-	return Outcome{End: Connected, By: chain.name}, nil
-}
-
 // atServer follows a mesh connection into the server's sidecar.
 func atServer(server *Proxy, c caller, addr netip.AddrPort, req *Request) (Outcome, error) {
 	l, err := inboundListener(server.Resources)
@@ -195,7 +171,7 @@ func atServer(server *Proxy, c caller, addr netip.AddrPort, req *Request) (Outco
 	if l == nil {
 		return Outcome{End: Reset, By: "server: no inbound listener"}, nil
 	}
-	chain := l.byHello(addr.Port(), c.hello)
+	chain := l.find(addr, c.hello)
 	if chain == nil {
 		return Outcome{End: Reset, By: "server: no inbound filter chain for " + c.hello.sni}, nil
 	}

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 
 	"openservicemesh.io/osm/internal/core/meshid"
@@ -36,7 +37,10 @@ func New(p Parts) *Snapshot {
 	}
 	for _, pod := range s.Pods {
 		s.pods[pod.ID] = pod
+		s.nodes = append(s.nodes, pod.NodeIPs...)
 	}
+	slices.SortFunc(s.nodes, netip.Addr.Compare)
+	s.nodes = slices.Compact(s.nodes)
 	s.indexBacking()
 	return s
 }
@@ -103,3 +107,12 @@ func (s *Snapshot) Backing(id meshid.Service) []meshid.Identity { return s.backi
 
 // ServicesOf lists the services a pod backs, sorted.
 func (s *Snapshot) ServicesOf(pod meshid.Pod) []meshid.Service { return s.podToSvcs[pod] }
+
+// Nodes lists the addresses of nodes that pods of the mesh run on, sorted. The caller must not change the slice.
+func (s *Snapshot) Nodes() []netip.Addr { return s.nodes }
+
+// IsNode reports whether an address is one of Nodes.
+func (s *Snapshot) IsNode(a netip.Addr) bool {
+	_, found := slices.BinarySearchFunc(s.nodes, a, netip.Addr.Compare)
+	return found
+}

@@ -25,6 +25,7 @@ type Snapshot struct {
 	pods      map[meshid.Pod]*Pod
 	backing   map[meshid.Service][]meshid.Identity
 	podToSvcs map[meshid.Pod][]meshid.Service
+	nodes     []netip.Addr
 }
 
 // Mesh is what MeshConfig and the control plane's own flags say that proxies depend on.
@@ -77,6 +78,8 @@ type Pod struct {
 	ProxyUUID string
 	Labels    map[string]string
 	IPs       []netip.Addr
+	// NodeIPs are the addresses of the node the pod runs on.
+	NodeIPs []netip.Addr
 	// Scrape is whether prometheus.io/scrape is true.
 	Scrape bool
 }

@@ -43,6 +43,14 @@ func PodOf(in *corev1.Pod) (Pod, bool) {
 		texts = append(texts, in.Status.PodIP)
 	}
 	out.IPs = addrs(texts)
+	texts = texts[:0]
+	for _, ip := range in.Status.HostIPs {
+		texts = append(texts, ip.IP)
+	}
+	if len(texts) == 0 && in.Status.HostIP != "" {
+		texts = append(texts, in.Status.HostIP)
+	}
+	out.NodeIPs = addrs(texts)
 	for _, list := range [][]corev1.Container{in.Spec.Containers, in.Spec.InitContainers} {
 		for _, c := range list {
 			out.addPorts(c)

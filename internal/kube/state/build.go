@@ -7,7 +7,9 @@ import (
 	"slices"
 
 	configv1alpha2 "openservicemesh.io/osm/api/config/v1alpha2"
+	policyv1 "openservicemesh.io/osm/api/policy/v1alpha1"
 	"openservicemesh.io/osm/internal/core/meshid"
+	"openservicemesh.io/osm/internal/core/policy/ingressbackend"
 	"openservicemesh.io/osm/internal/core/policy/meshconfig"
 	"openservicemesh.io/osm/internal/core/snapshot"
 	"openservicemesh.io/osm/internal/kube/convert"
@@ -48,6 +50,7 @@ func (s *State) Build() (Result, bool) {
 	}
 	if d.policies || d.all || s.last.policies == nil {
 		s.last.policies, s.last.findings = s.collectPolicies()
+		s.last.ingressSources = ingressbackend.SourceServices(snapshot.List[*policyv1.IngressBackend](s.last.policies, ingressbackend.Kind))
 		changed.Config = true
 	}
 	s.last.done = true
@@ -140,7 +143,7 @@ func (s *State) resolveService(id meshid.Service, w *endpointsWriter) bool {
 		moved = w.set(meshid.ServicePort{Service: id, Port: p.Port}, s.readyAddresses(id, p.Name)) || moved
 	}
 	if before != nil && reflect.DeepEqual(before, after) {
-		return moved && (after.Headless || after.Selector == nil)
+		return moved && (after.Headless || after.Selector == nil || s.last.ingressSources[id])
 	}
 	s.last.services[id] = after
 	if before != nil {

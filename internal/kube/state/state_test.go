@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	configv1alpha2 "openservicemesh.io/osm/api/config/v1alpha2"
+	policyv1 "openservicemesh.io/osm/api/policy/v1alpha1"
 	"openservicemesh.io/osm/internal/core/meshid"
 	"openservicemesh.io/osm/internal/core/policy"
 	"openservicemesh.io/osm/internal/core/snapshot"
@@ -321,4 +322,27 @@ func TestUnsynced(t *testing.T) {
 func TestSinkRefusesOtherTypes(t *testing.T) {
 	f := newFixture(t)
 	require.ErrorContains(t, f.Pods().Add(namespace("x", "osm")), "unexpected type *v1.Namespace")
+}
+
+// The addresses of a service that an IngressBackend has for a source decide who is let in: they are configuration.
+func TestAddressesOfIngressSourcesAreConfiguration(t *testing.T) {
+	f := newFixture(t)
+	f.add(f.Services(), service("shop", "cart", intstr.FromInt32(8080)))
+	f.add(f.EndpointSlices(), slice("shop", "s", "cart", 8080, "10.1.0.1"))
+	f.build()
+	f.add(f.EndpointSlices(), slice("shop", "s", "cart", 8080, "10.1.0.2"))
+	require.False(t, f.build().Changed.Config)
+
+	object := &policyv1.IngressBackend{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "i"}, Spec: policyv1.IngressBackendSpec{
+		Sources: []policyv1.IngressSource{{Kind: policyv1.SourceKindService, Name: "cart", Namespace: "shop"}}}}
+	for _, k := range policy.Kinds() {
+		if k.Name == "IngressBackend" {
+			f.add(f.Policies(k), object)
+		}
+	}
+	require.True(t, f.build().Changed.Config)
+	f.add(f.EndpointSlices(), slice("shop", "s", "cart", 8080, "10.1.0.3"))
+	r := f.build()
+	require.True(t, r.Changed.Config)
+	require.Equal(t, []meshid.ServicePort{cart}, r.Changed.Endpoints)
 }

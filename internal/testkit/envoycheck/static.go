@@ -131,6 +131,11 @@ func (s *assembler) socket(t *corev3.TransportSocket) error {
 		return fmt.Errorf("transport socket %s holds %T", t.Name, m)
 	}
 	common := tls.GetCommonTlsContext()
+	common.TlsCertificateSdsSecretConfigs = nil
+	common.TlsCertificates = []*tlsv3.TlsCertificate{{CertificateChain: inline(s.cert.Chain), PrivateKey: inline(s.cert.Key)}}
+	if common.GetValidationContextSdsSecretConfig() == nil {
+		return repack(t.GetTypedConfig(), m)
+	}
 	name := common.GetValidationContextSdsSecretConfig().GetName()
 	r := s.set.Get(envoy.Secret, name)
 	if r == nil {
@@ -140,8 +145,6 @@ func (s *assembler) socket(t *corev3.TransportSocket) error {
 	if err := r.Body.UnmarshalTo(secret); err != nil {
 		return err
 	}
-	common.TlsCertificateSdsSecretConfigs = nil
-	common.TlsCertificates = []*tlsv3.TlsCertificate{{CertificateChain: inline(s.cert.Chain), PrivateKey: inline(s.cert.Key)}}
 	common.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: secret.GetValidationContext()}
 	return repack(t.GetTypedConfig(), m)
 }

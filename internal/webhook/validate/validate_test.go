@@ -71,6 +71,12 @@ func TestMessages(t *testing.T) {
 		{"odd source", "IngressBackend", source("{kind: Pod, name: a}"), "Invalid 'source.kind' value specified. Must be one of: Service, AuthenticatedPrincipal, IPRange"},
 
 		{"egress", "Egress", "{matches: [{apiGroup: specs.smi-spec.io/v1alpha4, kind: HTTPRouteGroup, name: r}, {apiGroup: policy.openservicemesh.io/v1alpha1, kind: UpstreamTrafficSetting, name: u}]}", ""},
+		{"egress host", "Egress", "{hosts: [www.example.com, '*.example.org', 203.0.113.1], ipAddresses: [203.0.113.0/24, '2001:db8::/32', 0.0.0.0/0]}", ""},
+		{"egress to itself", "Egress", "{hosts: [www.example.com, localhost]}", `spec.hosts[1]: "localhost" names the pod or its node and is refused; an Egress is for hosts outside of the cluster`},
+		{"egress to the link", "Egress", "{hosts: [169.254.169.254]}", `spec.hosts[0]: "169.254.169.254" is link-local and refused; an Egress is for hosts outside of the cluster`},
+		{"egress to a loopback range", "Egress", "{ipAddresses: [127.0.0.0/16]}", `spec.ipAddresses[0]: "127.0.0.0/16" is loopback and refused; an Egress is for hosts outside of the cluster`},
+		{"egress to a URL", "Egress", "{hosts: ['https://www.example.com/']}", `spec.hosts[0]: "https://www.example.com/" is not a host name; write a name such as www.example.com, without scheme, port and path`},
+		{"egress to no range", "Egress", "{ipAddresses: [203.0.113.1]}", `spec.ipAddresses[0]: "203.0.113.1" is not a CIDR; write an address and a number of bits, such as 203.0.113.0/24`},
 		{"egress kind", "Egress", "{matches: [{apiGroup: specs.smi-spec.io/v1alpha4, kind: TCPRoute, name: r}]}", "Expected 'matches.kind' for match 'r' to be 'HTTPRouteGroup', got: TCPRoute"},
 		{"egress kind of ours", "Egress", "{matches: [{apiGroup: policy.openservicemesh.io/v1alpha1, kind: Retry, name: u}]}", "Expected 'matches.kind' for match 'u' to be 'UpstreamTrafficSetting', got: Retry"},
 		{"egress group", "Egress", "{matches: [{apiGroup: v1, kind: Service, name: s}]}", "Expected 'matches.apiGroup' to be one of [specs.smi-spec.io/v1alpha4 policy.openservicemesh.io/v1alpha1], got: v1"},

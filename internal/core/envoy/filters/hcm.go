@@ -39,7 +39,7 @@ func connectionManager(c ir.Chain) *listenerv3.Filter {
 		StripTrailingHostDot:  true,
 		AccessLog:             accessLog(),
 	}
-	if c.MTLS != nil {
+	if c.MTLS != nil && c.Side == "" {
 		// Sidecars speak HTTP/2 to each other. Left to find out, Envoy would go by ALPN, where "osm" is no HTTP version
 		// it knows, and take every connection for HTTP/1.1.
 		m.CodecType = hcmv3.HttpConnectionManager_HTTP2

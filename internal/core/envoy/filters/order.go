@@ -13,7 +13,7 @@ import (
 // allowed. The router stands last, as Envoy demands.
 func HTTP(c ir.Chain) []*hcmv3.HttpFilter {
 	var out []*hcmv3.HttpFilter
-	if c.MTLS != nil {
+	if c.MTLS != nil && c.Side == "" {
 		out = append(out, httpRBAC())
 	}
 	return append(out, router())

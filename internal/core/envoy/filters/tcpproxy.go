@@ -1,6 +1,8 @@
 package filters
 
 import (
+	"strconv"
+
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 
@@ -13,6 +15,9 @@ const NameTCPProxy = "envoy.filters.network.tcp_proxy"
 
 func tcpProxy(c ir.Chain) *listenerv3.Filter {
 	prefix := "outbound-mesh-tcp-proxy_" + c.Name
+	if c.Side == ir.Egress {
+		prefix = "egress-tcp-proxy." + strconv.Itoa(int(c.Match.Port))
+	}
 	if c.MTLS != nil {
 		prefix = "inbound-mesh-tcp-proxy." + c.TCP[0].Cluster
 	}

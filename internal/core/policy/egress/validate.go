@@ -1,5 +1,3 @@
-// Package egress judges Egress objects (policy.openservicemesh.io/v1alpha1). Input: the objects. Output: why one is refused
-// at admission. It imports the api types only; no other policy kind.
 package egress
 
 import (
@@ -36,6 +34,16 @@ func Validate(o *policyv1.Egress) error {
 	}
 	if settings > 1 {
 		return errors.New("Cannot have more than 1 UpstreamTrafficSetting match")
+	}
+	for i, h := range o.Spec.Hosts {
+		if _, err := parseHost(h); err != nil {
+			return fmt.Errorf("spec.hosts[%d]: %w", i, err)
+		}
+	}
+	for i, r := range o.Spec.IPAddresses {
+		if _, err := parseRange(r); err != nil {
+			return fmt.Errorf("spec.ipAddresses[%d]: %w", i, err)
+		}
 	}
 	return nil
 }

@@ -1,5 +1,3 @@
-// Package ingressbackend judges IngressBackend objects (policy.openservicemesh.io/v1alpha1). Input: the objects. Output:
-// why one is refused at admission. It imports the api types only; no other policy kind.
 package ingressbackend
 
 import (

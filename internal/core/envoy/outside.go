@@ -1,0 +1,141 @@
+package envoy
+
+import (
+	"net/netip"
+	"slices"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	httpinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/http_inspector/v3"
+	tlsinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	upstreamhttpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"openservicemesh.io/osm/internal/core/ir"
+	"openservicemesh.io/osm/internal/core/meshid"
+)
+
+const (
+	nameHTTPInspector = "envoy.filters.listener.http_inspector"
+	// The words of Envoy's inspectors for what they found.
+	transportTLS, transportPlain = "tls", "raw_buffer"
+)
+
+// httpALPN are the HTTP inspector's words for plaintext HTTP, and what ingress offers in a TLS handshake.
+var (
+	httpALPN    = []string{"http/1.0", "http/1.1", "h2c"}
+	ingressALPN = []string{"h2", "http/1.1"}
+)
+
+// outsideMatch narrows the match of an egress or ingress chain to what is spoken. The mesh's own connections are told by
+// their ALPN, which Envoy compares after server name and transport, so none of these chains can take one.
+func outsideMatch(m *listenerv3.FilterChainMatch, c ir.Chain) {
+	switch {
+	case c.Side == ir.Egress && c.Protocol == meshid.HTTP:
+		m.TransportProtocol, m.ApplicationProtocols = transportPlain, httpALPN
+	case c.Side == ir.Egress && c.Protocol == ir.HTTPS, c.Side == ir.Ingress && c.MTLS != nil:
+		m.TransportProtocol = transportTLS
+	case c.Side == ir.Ingress, c.Match.Plaintext:
+		m.TransportProtocol = transportPlain
+	}
+}
+
+// outboundInspectors look into the first bytes of connections to ports on which egress policies tell HTTP or TLS apart,
+// and of no others: a server that speaks first would be waited for in vain.
+func outboundInspectors(chains []ir.Chain) []*listenerv3.ListenerFilter {
+	var ports []uint16
+	for _, c := range chains {
+		if c.Side == ir.Egress && (c.Protocol == meshid.HTTP || c.Protocol == ir.HTTPS) {
+			ports = append(ports, c.Match.Port)
+		}
+	}
+	if len(ports) == 0 {
+		return nil
+	}
+	slices.Sort(ports)
+	elsewhere := notOn(slices.Compact(ports))
+	tls, http := listenerFilter(nameTLSInspector, &tlsinspectorv3.TlsInspector{}), listenerFilter(nameHTTPInspector, &httpinspectorv3.HttpInspector{})
+	tls.FilterDisabled, http.FilterDisabled = elsewhere, elsewhere
+	return []*listenerv3.ListenerFilter{tls, http}
+}
+
+func notOn(ports []uint16) *listenerv3.ListenerFilterChainMatchPredicate {
+	var any []*listenerv3.ListenerFilterChainMatchPredicate
+	for _, p := range ports {
+		any = append(any, &listenerv3.ListenerFilterChainMatchPredicate{Rule: &listenerv3.ListenerFilterChainMatchPredicate_DestinationPortRange{
+			DestinationPortRange: &typev3.Int32Range{Start: int32(p), End: int32(p) + 1}}}) // the end is not in the range
+	}
+	on := any[0]
+	if len(any) > 1 {
+		on = &listenerv3.ListenerFilterChainMatchPredicate{Rule: &listenerv3.ListenerFilterChainMatchPredicate_OrMatch{
+			OrMatch: &listenerv3.ListenerFilterChainMatchPredicate_MatchSet{Rules: any}}}
+	}
+	return &listenerv3.ListenerFilterChainMatchPredicate{Rule: &listenerv3.ListenerFilterChainMatchPredicate_NotMatch{NotMatch: on}}
+}
+
+func ranges(cidrs []string) []*corev3.CidrRange {
+	var out []*corev3.CidrRange
+	for _, s := range cidrs {
+		// The plan writes what it has parsed; were it otherwise, Envoy would refuse the empty range, not obey it.
+		p, _ := netip.ParsePrefix(s)
+		out = append(out, &corev3.CidrRange{AddressPrefix: p.Addr().String(), PrefixLen: wrapperspb.UInt32(uint32(max(p.Bits(), 0)))})
+	}
+	return out
+}
+
+// ingressTLS terminates TLS of clients outside of the mesh with the workload's own certificate.
+func ingressTLS(m ir.MTLS, tls ir.TLS) *corev3.TransportSocket {
+	common := commonTLS(m.CertSecret, m.TrustSecret, tls)
+	common.AlpnProtocols = ingressALPN
+	if m.AnyClient {
+		common.ValidationContextType = nil
+	}
+	return tlsSocket(&tlsv3.DownstreamTlsContext{
+		CommonTlsContext: common, RequireClientCertificate: wrapperspb.Bool(!m.AnyClient)})
+}
+
+// dnsCluster resolves a host again and again. Its IPv4 addresses go first: a cluster without IPv6 is more common than a host
+// without IPv4.
+func dnsCluster(c ir.Cluster) *clusterv3.Cluster {
+	m := &clusterv3.Cluster{
+		Name:                 c.Name,
+		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS},
+		DnsLookupFamily:      clusterv3.Cluster_V4_PREFERRED,
+		RespectDnsTtl:        true,
+		LbPolicy:             clusterv3.Cluster_ROUND_ROBIN,
+		LoadAssignment: &endpointv3.ClusterLoadAssignment{
+			ClusterName: c.Name,
+			Endpoints:   []*endpointv3.LocalityLbEndpoints{{LbEndpoints: []*endpointv3.LbEndpoint{lbEndpoint(c.Host, c.Port)}}},
+		},
+		TypedExtensionProtocolOptions: sameProtocol(perConnection(c.Limits)),
+	}
+	if _, err := netip.ParseAddr(c.Host); err == nil {
+		m.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
+		m.DnsLookupFamily, m.RespectDnsTtl = 0, false
+	}
+	limit(m, c.Limits)
+	return m
+}
+
+// nowhere has no address, so that connections are closed.
+func nowhere(c ir.Cluster) *clusterv3.Cluster {
+	return &clusterv3.Cluster{
+		Name: c.Name, ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
+		LoadAssignment: &endpointv3.ClusterLoadAssignment{ClusterName: c.Name},
+	}
+}
+
+// sameProtocol speaks to the server the HTTP version that the client speaks.
+func sameProtocol(common *corev3.HttpProtocolOptions) map[string]*anypb.Any {
+	return httpOptions(&upstreamhttpv3.HttpProtocolOptions{
+		CommonHttpProtocolOptions: common,
+		UpstreamProtocolOptions: &upstreamhttpv3.HttpProtocolOptions_UseDownstreamProtocolConfig{
+			UseDownstreamProtocolConfig: &upstreamhttpv3.HttpProtocolOptions_UseDownstreamHttpConfig{
+				HttpProtocolOptions:  &corev3.Http1ProtocolOptions{},
+				Http2ProtocolOptions: &corev3.Http2ProtocolOptions{AllowConnect: true}}}})
+}
