@@ -229,16 +229,22 @@ func changedEndpoints(s *snapshot.Snapshot, last *View, ports []meshid.ServicePo
 	return out, nil
 }
 
-// encodeService encodes the clusters of one service. Ports with one target port share a cluster and its addresses.
+// encodeService encodes the clusters of one service, and of its pods that have names of their own. Ports with one target
+// port share a cluster and its addresses.
 func encodeService(out map[string]*endpointSet, s *snapshot.Snapshot, svc *snapshot.Service, last *View) error {
 	byCluster := map[string][]netip.AddrPort{}
 	for _, port := range svc.Ports {
 		name := names.UpstreamCluster(svc.ID, port.TargetPort)
-		addrs := byCluster[name]
-		for _, ep := range s.Endpoints[meshid.ServicePort{Service: svc.ID, Port: port.Port}] {
-			addrs = append(addrs, ep.Addr)
+		if _, known := byCluster[name]; !known {
+			byCluster[name] = nil // a port without addresses is answered too
 		}
-		byCluster[name] = addrs
+		for _, ep := range s.Endpoints[meshid.ServicePort{Service: svc.ID, Port: port.Port}] {
+			byCluster[name] = append(byCluster[name], ep.Addr)
+			if svc.Headless && ep.Hostname != "" {
+				pod := names.UpstreamCluster(names.PodService(svc.ID, ep.Hostname), port.TargetPort)
+				byCluster[pod] = append(byCluster[pod], ep.Addr)
+			}
+		}
 	}
 	for name, addrs := range byCluster {
 		slices.SortFunc(addrs, netip.AddrPort.Compare)

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,7 +33,7 @@ func run(m *testing.M) int {
 	ctx := context.Background()
 	root, err := cluster.FindRoot()
 	if err == nil {
-		mesh, err = cluster.Local(ctx, root, "osm", os.Stdout)
+		mesh, err = cluster.Local(ctx, root, cmp.Or(os.Getenv("OSM_E2E_CLUSTER"), "osm"), os.Stdout)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "cannot bring up the local cluster:", err)

@@ -70,11 +70,16 @@ func (e *encoder) probes(c Config) ([]*listenerv3.Listener, []*clusterv3.Cluster
 
 func (e *encoder) probeListener(port uint16, targets []probe.Target, dual bool) *listenerv3.Listener {
 	l := &listenerv3.Listener{Name: probeListenerName(port, targets[0]), Address: wildcard(port, dual)}
+	if targets[0].Mode == probe.GRPC {
+		// The port is this probe's alone, so there is nothing to tell apart.
+		l.FilterChains = []*listenerv3.FilterChain{e.passthroughChain(targets[0], "health_probes_grpc")}
+		return l
+	}
 	var routes []*routev3.Route
 	var passthrough *listenerv3.FilterChain
 	for _, t := range targets {
 		if t.Mode == probe.TLS {
-			passthrough = e.passthroughChain(t)
+			passthrough = e.passthroughChain(t, "health_probes_https")
 			continue
 		}
 		routes = append(routes, probeRoute(t))
@@ -113,11 +118,11 @@ func probeRoute(t probe.Target) *routev3.Route {
 	}
 }
 
-func (e *encoder) passthroughChain(t probe.Target) *listenerv3.FilterChain {
+func (e *encoder) passthroughChain(t probe.Target, stat string) *listenerv3.FilterChain {
 	return &listenerv3.FilterChain{Filters: []*listenerv3.Filter{{
 		Name: "envoy.filters.network.tcp_proxy",
 		ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: e.any(&tcpproxyv3.TcpProxy{
-			StatPrefix:       "health_probes_https",
+			StatPrefix:       stat,
 			ClusterSpecifier: &tcpproxyv3.TcpProxy_Cluster{Cluster: probeCluster(t)},
 			IdleTimeout:      durationMillis(idleMillis),
 		})},

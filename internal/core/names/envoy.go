@@ -73,6 +73,17 @@ func SecretRootInbound(i meshid.Identity) string {
 	return "root-cert-for-mtls-inbound:" + i.Namespace + "/" + i.ServiceAccount
 }
 
+// SecretRootInboundPort is the validation context of the bytes that one port of an identity takes: it lists who may send
+// them.
+func SecretRootInboundPort(i meshid.Identity, targetPort uint16) string {
+	return SecretRootInbound(i) + "|" + num(targetPort)
+}
+
+// PodService is the service identity of one pod of a headless Service: the name it has of its own, below the Service's.
+func PodService(s meshid.Service, hostname string) meshid.Service {
+	return meshid.Service{Namespace: s.Namespace, Name: hostname + "." + s.Name}
+}
+
 // ServiceHosts lists the host names a service answers to on one port, short to long, each with and without ":port".
 // short adds "<svc>" alone, which means this service only to callers of its own namespace.
 func ServiceHosts(s meshid.Service, port uint16, short bool) []string {

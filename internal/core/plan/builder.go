@@ -67,16 +67,24 @@ func (b *builder) principals(ids []meshid.Identity) []string {
 
 // meshCluster adds the cluster (and the trust) of one port of a service and returns its name.
 func (b *builder) meshCluster(svc *snapshot.Service, port snapshot.ServicePort) string {
-	name := names.UpstreamCluster(svc.ID, port.TargetPort)
-	trust := names.SecretRootOutbound(svc.ID)
+	return b.addMeshCluster(svc.ID, port, b.accepted(svc))
+}
+
+// accepted lists the certificate names of whoever may answer for a service.
+func (b *builder) accepted(svc *snapshot.Service) []string {
+	if out := b.principals(b.planner.snap.Backing(svc.ID)); len(out) > 0 {
+		return out
+	}
+	return []string{NobodysName}
+}
+
+func (b *builder) addMeshCluster(id meshid.Service, port snapshot.ServicePort, accepted []string) string {
+	name := names.UpstreamCluster(id, port.TargetPort)
+	trust := names.SecretRootOutbound(id)
 	b.addCluster(ir.Cluster{
-		Name: name, Kind: ir.Mesh, Protocol: port.Protocol, ServerName: svc.ID.FQDN(),
+		Name: name, Kind: ir.Mesh, Protocol: port.Protocol, ServerName: id.FQDN(),
 		CertSecret: names.SecretServiceCert(b.key.Identity), TrustSecret: trust,
 	})
-	accepted := b.principals(b.planner.snap.Backing(svc.ID))
-	if len(accepted) == 0 {
-		accepted = []string{NobodysName}
-	}
 	b.trusts[trust] = ir.Trust{Secret: trust, Names: accepted}
 	return name
 }

@@ -41,7 +41,7 @@ func (b *builder) inboundChain(svc *snapshot.Service, port snapshot.ServicePort)
 	permissive := b.planner.snap.Mesh.Permissive
 	chain := ir.Chain{
 		Name:     names.InboundChain(svc.ID, port.TargetPort, port.Protocol),
-		Match:    ir.ChainMatch{Port: port.TargetPort, ServerNames: []string{svc.ID.FQDN()}},
+		Match:    ir.ChainMatch{Port: port.TargetPort, ServerNames: serverNames(svc)},
 		Protocol: port.Protocol,
 		MTLS:     &ir.MTLS{CertSecret: names.SecretServiceCert(b.key.Identity), TrustSecret: names.SecretRootInbound(b.key.Identity)},
 	}
@@ -50,6 +50,7 @@ func (b *builder) inboundChain(svc *snapshot.Service, port snapshot.ServicePort)
 	}
 	cluster := b.localCluster(svc, port)
 	if !port.Protocol.IsHTTP() {
+		b.closeHandshake(&chain)
 		chain.TCP = []ir.Target{{Cluster: cluster, Weight: 100}}
 		return chain
 	}
@@ -70,13 +71,12 @@ func (b *builder) inboundHosts(config string, svc *snapshot.Service, target uint
 			own, numbers = append(own, dialled(svc, p)), append(numbers, p.Port)
 		}
 	}
-	host := func(id meshid.Service, ports []uint16) {
+	host := func(id meshid.Service, hosts []string) {
 		b.addVirtualHost(config, true, ir.VirtualHost{
-			Name:  names.InboundVirtualHost(id.FQDN()),
-			Hosts: serviceHosts(id, ports, true), Routes: routes, Access: access,
+			Name: names.InboundVirtualHost(id.FQDN()), Hosts: hosts, Routes: routes, Access: access,
 		})
 	}
-	host(svc.ID, own)
+	host(svc.ID, withPods(svc, serviceHosts(svc.ID, own, true)))
 	for _, id := range b.planner.apexes[svc.ID] {
 		apex := b.planner.snap.Service(id)
 		var ports []uint16
@@ -87,7 +87,7 @@ func (b *builder) inboundHosts(config string, svc *snapshot.Service, target uint
 		}
 		// An apex the pod backs too brings its own virtual host.
 		if !slices.Contains(b.key.Services(), id) {
-			host(id, ports)
+			host(id, serviceHosts(id, ports, true))
 		}
 	}
 }

@@ -19,6 +19,7 @@ func (b *builder) outbound() *ir.Listener {
 	claimed := map[netip.AddrPort]bool{}
 	for _, svc := range b.upstreams() {
 		for _, port := range b.planner.ports[svc.ID] {
+			l.Chains = append(l.Chains, b.podChains(svc, port, claimed)...)
 			if chain, ok := b.outboundChain(svc, port, claimed); ok {
 				l.Chains = append(l.Chains, chain)
 			}
@@ -97,14 +98,15 @@ func (b *builder) outboundChain(svc *snapshot.Service, port snapshot.ServicePort
 }
 
 // addresses returns what a client of the port dials: the virtual addresses or, of a headless service, those of the
-// pods.
+// pods that have no name of their own (podChains plans the others).
 func (b *builder) addresses(svc *snapshot.Service, port snapshot.ServicePort) []netip.Addr {
 	if !svc.Headless {
 		return slices.Clone(svc.ClusterIPs)
 	}
 	var out []netip.Addr
+	split := len(b.planner.splits[svc.ID]) > 0
 	for _, ep := range b.planner.snap.Endpoints[meshid.ServicePort{Service: svc.ID, Port: port.Port}] {
-		if b.owns(svc, ep) {
+		if b.owns(svc, ep) && (ep.Hostname == "" || split && !port.Protocol.IsHTTP()) {
 			out = append(out, ep.Addr.Addr())
 		}
 	}

@@ -34,12 +34,15 @@ const (
 	HTTP Mode = "HTTP"
 	// TLS: the sidecar passes the bytes through; the application holds the certificate.
 	TLS Mode = "TLS"
+	// GRPC: the sidecar passes the bytes through on a port of the probe's own.
+	GRPC Mode = "GRPC"
 )
 
 // HeaderOriginalPort carries the application's port to the health-check helper.
 const HeaderOriginalPort = "Original-Tcp-Port"
 
-// firstExtraPort is the first port of the range that further HTTPS probes of one kind are given; see Rewrite.
+// firstExtraPort is the first port of the range that gRPC probes and further HTTPS probes of one kind are given; see
+// Rewrite.
 const firstExtraPort, lastExtraPort = 15920, 15979
 
 // Target is one probe the sidecar has to serve.
@@ -49,11 +52,11 @@ type Target struct {
 	Mode      Mode   `json:"mode"`
 	// ListenPort is the sidecar's port the kubelet now calls.
 	ListenPort uint16 `json:"listenPort"`
-	// ListenPath is the only path served for this target; empty for TLS.
+	// ListenPath is the only path served for this target; empty unless HTTP.
 	ListenPath string `json:"listenPath,omitempty"`
 	// Port is the application's port.
 	Port uint16 `json:"port"`
-	// Path is the application's path with its query; empty for TLS.
+	// Path is the application's path with its query; empty unless HTTP.
 	Path string `json:"path,omitempty"`
 	// Timeout is the probe's timeoutSeconds, at least one second.
 	Timeout time.Duration `json:"timeout"`
@@ -102,8 +105,8 @@ func (r Result) Ports() []uint16 {
 // HTTP probes of one kind share one sidecar port and are told apart by an exact path that ends in the container's name.
 // An HTTPS probe carries no name to tell it by, so the first of its kind gets the shared port (told from HTTP by the
 // TLS handshake) and each further one a port of its own from 15920 on. TCP probes go to the health-check helper. Exec
-// probes never leave the container and stay. gRPC probes stay as well and get a warning, for the kubelet speaks
-// plaintext to the application's port, which the mesh refuses. A probe that names a host is not about this pod and stays.
+// probes never leave the container and stay. A gRPC probe goes to a port of its own from the same range, which leads to
+// the application's. A probe that names a host is not about this pod and stays.
 func Rewrite(containers []*corev1.Container) Result {
 	w := writer{res: Result{Originals: map[string]Probes{}}, tlsTaken: map[Kind]bool{}, nextExtra: firstExtraPort}
 	for _, c := range containers {
@@ -128,6 +131,9 @@ func Restore(c *corev1.Container, orig Probes) {
 
 // IsRewritten reports whether a probe already points at the sidecar or the health-check helper.
 func IsRewritten(p *corev1.Probe) bool {
+	if p != nil && p.GRPC != nil {
+		return p.GRPC.Port >= firstExtraPort && p.GRPC.Port <= lastExtraPort
+	}
 	if p == nil || p.HTTPGet == nil || p.HTTPGet.Port.Type != intstr.Int {
 		return false
 	}
@@ -153,8 +159,7 @@ func (w *writer) rewrite(c *corev1.Container, k Kind, p *corev1.Probe) bool {
 	case p.TCPSocket != nil:
 		return w.tcp(c, k, p)
 	case p.GRPC != nil:
-		w.warn(c, k, "is a gRPC probe: the kubelet calls port %d in plaintext, which the mesh refuses; "+
-			"use an exec or HTTP probe, or list the port in the annotation %s", p.GRPC.Port, names.AnnotationInPorts)
+		return w.grpc(c, k, p)
 	}
 	return false
 }
@@ -186,12 +191,33 @@ func (w *writer) http(c *corev1.Container, k Kind, p *corev1.Probe) bool {
 	return true
 }
 
+func (w *writer) grpc(c *corev1.Container, k Kind, p *corev1.Probe) bool {
+	port, ok := resolve(c, intstr.FromInt32(p.GRPC.Port))
+	if !ok {
+		w.warn(c, k, "asks for port %d, which is no port; it is left as it is and will fail", p.GRPC.Port)
+		return false
+	}
+	t := Target{Kind: k, Container: c.Name, Mode: GRPC, ListenPort: w.extraPort(), Port: port, Timeout: timeout(p)}
+	if t.ListenPort == 0 {
+		w.warn(c, k, "is one gRPC or HTTPS probe too many: a pod may have %d; it is left as it is and will fail", lastExtraPort-firstExtraPort+1)
+		return false
+	}
+	p.GRPC.Port = int32(t.ListenPort)
+	w.res.Targets = append(w.res.Targets, t)
+	return true
+}
+
 // tlsPort returns 0 when the range is used up.
 func (w *writer) tlsPort(k Kind) uint16 {
 	if !w.tlsTaken[k] {
 		w.tlsTaken[k] = true
 		return sharedPort(k)
 	}
+	return w.extraPort()
+}
+
+// extraPort returns the next port of the range, or 0 when it is used up.
+func (w *writer) extraPort() uint16 {
 	if w.nextExtra > lastExtraPort {
 		return 0
 	}

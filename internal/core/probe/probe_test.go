@@ -47,6 +47,26 @@ func TestPortsAreResolvedAmongTheContainersOwn(t *testing.T) {
 	}
 }
 
+func TestGRPCProbesGetPortsOfTheirOwn(t *testing.T) {
+	grpc := func(port int32) *corev1.Probe {
+		return &corev1.Probe{ProbeHandler: corev1.ProbeHandler{GRPC: &corev1.GRPCAction{Port: port}}, TimeoutSeconds: 3}
+	}
+	a := &corev1.Container{Name: "a", LivenessProbe: grpc(9000), StartupProbe: grpc(9000)}
+	b := &corev1.Container{Name: "b", ReadinessProbe: grpc(9001), LivenessProbe: grpc(0)}
+	got := Rewrite([]*corev1.Container{a, b})
+	require.Equal(t, []Target{
+		{Kind: Liveness, Container: "a", Mode: GRPC, ListenPort: 15920, Port: 9000, Timeout: 3 * time.Second},
+		{Kind: Startup, Container: "a", Mode: GRPC, ListenPort: 15921, Port: 9000, Timeout: 3 * time.Second},
+		{Kind: Readiness, Container: "b", Mode: GRPC, ListenPort: 15922, Port: 9001, Timeout: 3 * time.Second},
+	}, got.Targets)
+	require.EqualValues(t, 15920, a.LivenessProbe.GRPC.Port)
+	require.True(t, IsRewritten(a.LivenessProbe))
+	require.False(t, IsRewritten(b.LivenessProbe), "port 0 is left as it is")
+	require.Len(t, got.Warnings, 1)
+	Restore(a, got.Originals["a"])
+	require.EqualValues(t, 9000, a.LivenessProbe.GRPC.Port)
+}
+
 func TestTimeoutIsTheProbes(t *testing.T) {
 	c := &corev1.Container{Name: "web", LivenessProbe: httpProbe(intstr.FromInt32(80), "/", "", 7), ReadinessProbe: httpProbe(intstr.FromInt32(80), "/", "", 0)}
 	got := Rewrite([]*corev1.Container{c})

@@ -31,22 +31,37 @@ func findRoute(set *envoy.Resources, config string, req Request) (*route, error)
 	if err := r.Body.UnmarshalTo(m); err != nil {
 		return nil, err
 	}
-	for _, vh := range m.VirtualHosts {
-		if !slices.Contains(vh.Domains, strings.ToLower(req.Host)) && !slices.Contains(vh.Domains, "*") {
-			continue
-		}
-		for _, rt := range vh.Routes {
-			ok, err := routeMatches(rt.Match, req)
-			if err != nil {
-				return nil, err
-			}
-			if ok {
-				return readRoute(vh, rt)
-			}
-		}
+	vh := findHost(m.VirtualHosts, strings.ToLower(req.Host))
+	if vh == nil {
 		return nil, nil
 	}
+	for _, rt := range vh.Routes {
+		ok, err := routeMatches(rt.Match, req)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			return readRoute(vh, rt)
+		}
+	}
 	return nil, nil
+}
+
+// findHost finds the virtual host of a name: by the name itself, else by the longest wildcard it fits.
+func findHost(hosts []*routev3.VirtualHost, name string) *routev3.VirtualHost {
+	var found *routev3.VirtualHost
+	longest := 0
+	for _, vh := range hosts {
+		for _, d := range vh.Domains {
+			if d == name {
+				return vh
+			}
+			if suffix, wild := strings.CutPrefix(d, "*"); wild && len(d) > longest && len(name) > len(suffix) && strings.HasSuffix(name, suffix) {
+				found, longest = vh, len(d)
+			}
+		}
+	}
+	return found
 }
 
 func readRoute(vh *routev3.VirtualHost, rt *routev3.Route) (*route, error) {

@@ -89,6 +89,8 @@ type Endpoint struct {
 	Addr netip.AddrPort
 	// Pod is the pod behind the address, if the EndpointSlice says so.
 	Pod meshid.Pod
+	// Hostname is the name the address has of its own below the Service's, as pods of a StatefulSet do; else empty.
+	Hostname string
 }
 
 // Endpoints maps a service port to its ready addresses, sorted and without duplicates. Slices of unchanged ports are

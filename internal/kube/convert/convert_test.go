@@ -147,11 +147,15 @@ func TestSliceOf(t *testing.T) {
 		{"pod named", func(s *discoveryv1.EndpointSlice) {
 			s.Endpoints = endpoint(nil)
 			s.Endpoints[0].TargetRef = &corev1.ObjectReference{Kind: "Pod", Namespace: "ns", Name: "p", UID: "u"}
-		}, Slice{svc, web, []Address{{ip, meshid.Pod{Namespace: "ns", Name: "p", UID: "u"}}}}, true},
+		}, Slice{svc, web, []Address{{Addr: ip, Pod: meshid.Pod{Namespace: "ns", Name: "p", UID: "u"}}}}, true},
 		{"target is no pod", func(s *discoveryv1.EndpointSlice) {
 			s.Endpoints = endpoint(nil)
 			s.Endpoints[0].TargetRef = &corev1.ObjectReference{Kind: "Node", Name: "n"}
 		}, Slice{svc, web, []Address{{Addr: ip}}}, true},
+		{"name of its own", func(s *discoveryv1.EndpointSlice) {
+			s.Endpoints = endpoint(nil)
+			s.Endpoints[0].Hostname = ptr("db-0")
+		}, Slice{svc, web, []Address{{Addr: ip, Hostname: "db-0"}}}, true},
 		{"IPv6", func(s *discoveryv1.EndpointSlice) {
 			s.AddressType = discoveryv1.AddressTypeIPv6
 			s.Endpoints = []discoveryv1.Endpoint{{Addresses: []string{"fd00::1", "fd00::2"}}}

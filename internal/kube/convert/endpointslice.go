@@ -27,6 +27,8 @@ type Address struct {
 	Addr netip.Addr
 	// Pod is the pod behind the address, or zero when the slice names none.
 	Pod meshid.Pod
+	// Hostname is the name of its own that the address has below the Service's, or empty.
+	Hostname string
 }
 
 // SliceOf converts an EndpointSlice; false means that it says nothing to the mesh: it belongs to no Service, or holds
@@ -57,6 +59,9 @@ func SliceOf(in *discoveryv1.EndpointSlice) (Slice, bool) {
 			continue
 		}
 		addr := Address{Addr: list[0]}
+		if ep.Hostname != nil {
+			addr.Hostname = *ep.Hostname
+		}
 		if ref := ep.TargetRef; ref != nil && ref.Kind == "Pod" {
 			addr.Pod = meshid.Pod{Namespace: ref.Namespace, Name: ref.Name, UID: string(ref.UID)}
 			if addr.Pod.Namespace == "" {

@@ -58,7 +58,9 @@ func (c *cluster) addPodsOfWorkloads() {
 		case *appsv1.Deployment:
 			c.addPod(w, "", w.Spec.Template)
 		case *appsv1.StatefulSet:
-			c.addPod(w, "-0", w.Spec.Template)
+			t := w.Spec.Template
+			t.Spec.Hostname, t.Spec.Subdomain = w.Name+"-0", w.Spec.ServiceName
+			c.addPod(w, "-0", t)
 		case *appsv1.DaemonSet:
 			c.addPod(w, "", w.Spec.Template)
 		case *appsv1.ReplicaSet:
@@ -152,6 +154,9 @@ func endpointSlice(svc *corev1.Service, p *corev1.Pod) *discoveryv1.EndpointSlic
 			Addresses: []string{p.Status.PodIP},
 			TargetRef: &corev1.ObjectReference{Kind: "Pod", Namespace: p.Namespace, Name: p.Name, UID: p.UID},
 		}},
+	}
+	if p.Spec.Hostname != "" && p.Spec.Subdomain == svc.Name {
+		out.Endpoints[0].Hostname = ptr.To(p.Spec.Hostname)
 	}
 	if a, err := netip.ParseAddr(p.Status.PodIP); err == nil && a.Is6() {
 		out.AddressType = discoveryv1.AddressTypeIPv6

@@ -45,14 +45,15 @@ func (w *endpointsWriter) dropPorts(before, after *snapshot.Service) {
 
 func appendEndpoints(out []snapshot.Endpoint, ready []convert.Address, port uint16) []snapshot.Endpoint {
 	for _, a := range ready {
-		out = append(out, snapshot.Endpoint{Addr: netip.AddrPortFrom(a.Addr, port), Pod: a.Pod})
+		out = append(out, snapshot.Endpoint{Addr: netip.AddrPortFrom(a.Addr, port), Pod: a.Pod, Hostname: a.Hostname})
 	}
 	return out
 }
 
 // compareEndpoints orders by address and puts the entry that names its pod before one that does not.
 func compareEndpoints(a, b snapshot.Endpoint) int {
-	return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(b.Pod.Name, a.Pod.Name), cmp.Compare(b.Pod.UID, a.Pod.UID))
+	return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(b.Pod.Name, a.Pod.Name), cmp.Compare(b.Pod.UID, a.Pod.UID),
+		cmp.Compare(b.Hostname, a.Hostname))
 }
 
 func selects(selector, labels map[string]string) bool {
