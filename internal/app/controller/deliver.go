@@ -10,6 +10,7 @@ import (
 	configv1alpha2 "openservicemesh.io/osm/api/config/v1alpha2"
 	"openservicemesh.io/osm/internal/core/snapshot"
 	"openservicemesh.io/osm/internal/kube/convert"
+	"openservicemesh.io/osm/internal/kube/gatewaycert"
 	"openservicemesh.io/osm/internal/kube/source"
 	"openservicemesh.io/osm/internal/kube/status"
 	"openservicemesh.io/osm/internal/obs"
@@ -120,6 +121,8 @@ func (s *settings) apply(now convert.Settings) {
 			s.p.log.Warn("MeshConfig spec.certificate.serviceCertValidityDuration", "error", err)
 		}
 	}
+	g := now.Gateway
+	s.p.gateway.Ask(gatewaycert.Want{Namespace: g.Namespace, Name: g.Secret, Names: g.Names, Validity: g.Validity})
 	s.last = now
 }
 

@@ -25,6 +25,7 @@ import (
 	"openservicemesh.io/osm/internal/core/meshid"
 	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/core/pki"
+	"openservicemesh.io/osm/internal/kube/gatewaycert"
 	"openservicemesh.io/osm/internal/kube/kubeapi"
 	"openservicemesh.io/osm/internal/kube/source"
 	"openservicemesh.io/osm/internal/kube/status"
@@ -128,6 +129,7 @@ type program struct {
 	hub       *xds.Hub
 	ads       *grpc.Server
 	status    *status.Writer
+	gateway   *gatewaycert.Keeper
 	debug     *debugServer
 	observer  *observer
 
@@ -153,6 +155,7 @@ func newProgram(o Options, kube *kubeapi.Clients, dyn dynamic.Interface, l *obs.
 	p.findings = findingLog{log: l.Logger("policy"), metrics: m, settle: findingSettle}
 	p.status = status.New(status.Options{
 		Kube: kube, Dynamic: dyn, MeshName: o.MeshName, Namespace: o.OSMNamespace, Replica: replica(), Log: l.Logger("status"),
+		Leading: func(ctx context.Context) { p.gateway.Run(ctx) },
 	})
 	p.source = source.New(source.Options{
 		Kube: kube, Dynamic: dyn, MeshName: o.MeshName, OSMNamespace: o.OSMNamespace, ConfigName: o.OSMConfigName,
@@ -228,6 +231,10 @@ func (p *program) certificates(ctx context.Context) (webhook, ads *certs.ServerC
 	}
 	td := meshid.TrustDomain(p.o.Provider.TrustDomain)
 	p.issuer = certs.NewIssuer(p.authority, td)
+	p.gateway = gatewaycert.New(gatewaycert.Options{
+		Secrets:   func(ns string) gatewaycert.Secrets { return p.kube.Secrets(ns) },
+		Authority: p.authority, MeshName: p.o.MeshName, Log: p.logging.Logger("certs"),
+	})
 	if webhook, err = p.authority.ServerCert(pki.WebhookName(names.Validator, p.o.OSMNamespace)); err != nil {
 		return nil, nil, err
 	}

@@ -2,10 +2,12 @@ package convert
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	configv1alpha2 "openservicemesh.io/osm/api/config/v1alpha2"
 	"openservicemesh.io/osm/internal/core/meshid"
+	"openservicemesh.io/osm/internal/core/policy/meshconfig"
 	"openservicemesh.io/osm/internal/core/snapshot"
 )
 
@@ -21,6 +23,17 @@ type Settings struct {
 	MaxConnections int
 	// ResyncInterval is the period of a full push; 0 is never.
 	ResyncInterval time.Duration
+	// Gateway asks for an ingress controller's client certificate; the zero value asks for none.
+	Gateway Gateway
+}
+
+// Gateway is spec.certificate.ingressGateway, checked. It is comparable.
+type Gateway struct {
+	// Namespace and Secret name the Secret.
+	Namespace, Secret string
+	// Names are DNS names, joined by commas.
+	Names    string
+	Validity time.Duration
 }
 
 const minResyncInterval = 30 * time.Second
@@ -64,6 +77,11 @@ func SettingsOf(in *configv1alpha2.MeshConfig) Settings {
 	}
 	if d, err := time.ParseDuration(in.Spec.Sidecar.ConfigResyncInterval); err == nil && d >= minResyncInterval {
 		out.ResyncInterval = d
+	}
+	if g := in.Spec.Certificate.IngressGateway; g != nil {
+		if validity, err := meshconfig.IngressGateway(g); err == nil {
+			out.Gateway = Gateway{Namespace: g.Secret.Namespace, Secret: g.Secret.Name, Names: strings.Join(g.SubjectAltNames, ","), Validity: validity}
+		}
 	}
 	return out
 }

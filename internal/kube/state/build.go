@@ -75,7 +75,7 @@ func (s *State) loadMeshConfig() bool {
 	s.last.configFindings = nil
 	for _, row := range s.meshConfig.rows {
 		if row.config != nil {
-			s.last.config, s.last.configFindings = row.config, meshconfig.Unsupported(row.config)
+			s.last.config, s.last.configFindings = row.config, slices.Concat(meshconfig.Unsupported(row.config), meshconfig.Check(row.config))
 			continue
 		}
 		s.last.configFindings = []snapshot.Finding{*row.finding}

@@ -3,6 +3,7 @@ package status
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -36,6 +37,11 @@ func (w *Writer) Run(ctx context.Context) {
 	}
 	e.run(ctx, w.opts.Log, func(ctx context.Context) {
 		w.opts.Log.Info("this replica writes the statuses of policies from now on")
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		if w.opts.Leading != nil {
+			wg.Go(func() { w.opts.Leading(ctx) })
+		}
 		w.lead(ctx)
 	})
 }

@@ -44,6 +44,8 @@ type Options struct {
 	// Replica is this replica's name, unique among them: the pod's name.
 	Replica string
 	Log     *slog.Logger
+	// Leading, if not nil, runs while this replica leads, beside the writing; its context ends with that.
+	Leading func(ctx context.Context)
 }
 
 // Writer writes the newest report while it is the leader.

@@ -1,5 +1,5 @@
-// Package meshconfig says which settings of a MeshConfig (config.openservicemesh.io/v1alpha2) are not acted on. Input: the
-// object. Output: findings. It imports the api types and snapshot only; no policy kind.
+// Package meshconfig says which settings of a MeshConfig (config.openservicemesh.io/v1alpha2) are not acted on or wrong. Input: the
+// object. Output: findings, and settings checked. It imports the api types, pki and snapshot only; no policy kind.
 package meshconfig
 
 import (
@@ -22,7 +22,6 @@ func Unsupported(c *config.MeshConfig) []snapshot.Finding {
 	}{
 		{c.Spec.Traffic.InboundExternalAuthorization.Enable, "spec.traffic.inboundExternalAuthorization.enable"},
 		{c.Spec.Observability.Tracing.Enable, "spec.observability.tracing.enable"},
-		{c.Spec.Certificate.IngressGateway != nil, "spec.certificate.ingressGateway"},
 		{c.Spec.FeatureFlags.EnableEnvoyActiveHealthChecks, "spec.featureFlags.enableEnvoyActiveHealthChecks"},
 		{c.Spec.FeatureFlags.EnableRetryPolicy, "spec.featureFlags.enableRetryPolicy"},
 		{c.Spec.FeatureFlags.EnableMeshRootCertificate, "spec.featureFlags.enableMeshRootCertificate"},
