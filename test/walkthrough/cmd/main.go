@@ -52,27 +52,30 @@ func run(ctx context.Context, where, name, registry string, once bool) error {
 			return err
 		}
 	}
+	// Told once, the story stops before its last step, so that there is a mesh to look at.
 	base.Namespace, base.KeepMesh = "osm-system", once
 	if err := walkthrough.Run(ctx, base); err != nil {
 		return err
 	}
-	if !once {
-		// Leave a running mesh behind to look at.
-		base.KeepMesh = true
-	}
-	farewell(c)
+	farewell(c, once)
 	return nil
 }
 
-func farewell(c *cluster.Cluster) {
-	fmt.Printf(`
-The cluster is still up. To look around:
-  export KUBECONFIG=%s
-  kubectl get pods -A
+func farewell(c *cluster.Cluster, meshed bool) {
+	fmt.Println("\nThe cluster is still up. To look around:")
+	if c.Kubeconfig != "" {
+		fmt.Printf("  export KUBECONFIG=%s\n", c.Kubeconfig)
+	}
+	if !meshed {
+		fmt.Println("  bin/osm install && bin/osm namespace add bookbuyer bookstore bookwarehouse bookthief     # the mesh again")
+		fmt.Println("  for ns in bookbuyer bookstore bookwarehouse bookthief; do kubectl rollout restart deployment -n $ns; done")
+	}
+	fmt.Print(`  kubectl get pods -A
   kubectl logs -n bookbuyer deployment/bookbuyer -c bookbuyer -f
   kubectl port-forward -n bookbuyer deployment/bookbuyer 8080:14001     # then http://localhost:8080
   bin/osm mesh list
-To remove it and everything it made:
-  bin/localcluster --name %s down
-`, c.Kubeconfig, c.Name)
+`)
+	if c.Name != "" {
+		fmt.Printf("To remove it and everything it made:\n  bin/localcluster --name %s down\n", c.Name)
+	}
 }
