@@ -8,6 +8,8 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	dnscommonv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/common/dns/v3"
+	dnsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/clusters/dns/v3"
 	httpinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/http_inspector/v3"
 	tlsinspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
@@ -16,6 +18,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"openservicemesh.io/osm/internal/core/envoy/filters"
 	"openservicemesh.io/osm/internal/core/ir"
 	"openservicemesh.io/osm/internal/core/meshid"
 )
@@ -99,15 +102,20 @@ func ingressTLS(m ir.MTLS, tls ir.TLS) *corev3.TransportSocket {
 		CommonTlsContext: common, RequireClientCertificate: wrapperspb.Bool(!m.AnyClient)})
 }
 
+// nameDNSCluster is the cluster extension that looks names up.
+const nameDNSCluster = "envoy.clusters.dns"
+
 // dnsCluster resolves a host again and again. Its IPv4 addresses go first: a cluster without IPv6 is more common than a host
 // without IPv4.
 func dnsCluster(c ir.Cluster) *clusterv3.Cluster {
 	m := &clusterv3.Cluster{
-		Name:                 c.Name,
-		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS},
-		DnsLookupFamily:      clusterv3.Cluster_V4_PREFERRED,
-		RespectDnsTtl:        true,
-		LbPolicy:             clusterv3.Cluster_ROUND_ROBIN,
+		Name: c.Name,
+		ClusterDiscoveryType: &clusterv3.Cluster_ClusterType{ClusterType: &clusterv3.Cluster_CustomClusterType{
+			Name: nameDNSCluster,
+			TypedConfig: filters.Any(&dnsv3.DnsCluster{
+				DnsLookupFamily: dnscommonv3.DnsLookupFamily_V4_PREFERRED, RespectDnsTtl: true}),
+		}},
+		LbPolicy: clusterv3.Cluster_ROUND_ROBIN,
 		LoadAssignment: &endpointv3.ClusterLoadAssignment{
 			ClusterName: c.Name,
 			Endpoints:   []*endpointv3.LocalityLbEndpoints{{LbEndpoints: []*endpointv3.LbEndpoint{lbEndpoint(c.Host, c.Port)}}},
@@ -116,7 +124,6 @@ func dnsCluster(c ir.Cluster) *clusterv3.Cluster {
 	}
 	if _, err := netip.ParseAddr(c.Host); err == nil {
 		m.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
-		m.DnsLookupFamily, m.RespectDnsTtl = 0, false
 	}
 	limit(m, c.Limits)
 	return m
