@@ -3,7 +3,6 @@ package envoy
 import (
 	"testing"
 
-	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"github.com/stretchr/testify/require"
@@ -64,10 +63,10 @@ func TestOutsideMatch(t *testing.T) {
 
 func TestLimits(t *testing.T) {
 	c := dnsCluster(ir.Cluster{Name: "a:80", Kind: ir.DNS, Host: "a", Port: 80, Limits: &ir.Limits{MaxConnections: ptr.To[uint32](3), ConnectTimeout: 2e9}})
-	require.Equal(t, clusterv3.Cluster_STRICT_DNS, c.GetType())
+	require.Equal(t, nameDNSCluster, c.GetClusterType().GetName())
 	require.Equal(t, uint32(3), c.CircuitBreakers.Thresholds[0].MaxConnections.GetValue())
 	require.Equal(t, uint32(4294967295), c.CircuitBreakers.Thresholds[0].MaxRequests.GetValue())
 	require.Equal(t, int64(2), c.ConnectTimeout.Seconds)
-	require.Equal(t, clusterv3.Cluster_STATIC, dnsCluster(ir.Cluster{Host: "2001:db8::1", Port: 80}).GetType(), "an address is not asked DNS for")
+	require.Nil(t, dnsCluster(ir.Cluster{Host: "2001:db8::1", Port: 80}).GetClusterType(), "an address is not asked DNS for")
 	require.Empty(t, nowhere(ir.Cluster{Name: "n"}).LoadAssignment.Endpoints)
 }

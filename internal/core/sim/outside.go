@@ -31,10 +31,11 @@ func leaves(set *envoy.Resources, cluster string, c *chain, req *Request) (Outco
 		return Outcome{}, false, err
 	}
 	out := Outcome{By: c.name, Cluster: cluster}
-	switch m.GetType() {
-	case clusterv3.Cluster_ORIGINAL_DST:
+	switch {
+	case m.GetType() == clusterv3.Cluster_ORIGINAL_DST:
 		out.End = Passthrough
-	case clusterv3.Cluster_STRICT_DNS, clusterv3.Cluster_STATIC:
+	case m.GetClusterType() != nil, m.GetType() == clusterv3.Cluster_STATIC:
+		// A name that DNS knows, an address, or none of either.
 		switch {
 		case len(m.GetLoadAssignment().GetEndpoints()) == 0:
 			out.End = Reset
