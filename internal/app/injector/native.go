@@ -18,6 +18,18 @@ func nativeSidecars(mode string, api discovery.ServerVersionInterface) (bool, er
 	case ModeClassic:
 		return false, nil
 	}
+	return serverAtLeast(api, nativeSince)
+}
+
+// sleepSince is the first Kubernetes that knows the lifecycle action "sleep" by default. An older one would drop the
+// unknown word and refuse the pod for a hook that does nothing.
+const sleepSince = "1.30.0"
+
+func preStopSleep(api discovery.ServerVersionInterface) (bool, error) {
+	return serverAtLeast(api, sleepSince)
+}
+
+func serverAtLeast(api discovery.ServerVersionInterface, want string) (bool, error) {
 	info, err := api.ServerVersion()
 	if err != nil {
 		return false, fmt.Errorf("ask the API server for its version: %w", err)
@@ -26,5 +38,5 @@ func nativeSidecars(mode string, api discovery.ServerVersionInterface) (bool, er
 	if err != nil {
 		return false, fmt.Errorf("the API server's version %q cannot be read (%w): set --sidecar-mode (chart value osm.sidecarMode) to native or classic", info.GitVersion, err)
 	}
-	return v.AtLeast(version.MustParseGeneric(nativeSince)), nil
+	return v.AtLeast(version.MustParseGeneric(want)), nil
 }

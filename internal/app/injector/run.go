@@ -95,9 +95,12 @@ type program struct {
 
 // start prepares all that can fail for good.
 func (p *program) start(ctx context.Context) error {
-	var native bool
+	var native, sleep bool
 	err := certs.Patiently(ctx, p.log, func() (err error) {
-		native, err = nativeSidecars(p.o.SidecarMode, p.kube.Discovery())
+		if native, err = nativeSidecars(p.o.SidecarMode, p.kube.Discovery()); err != nil || native {
+			return err
+		}
+		sleep, err = preStopSleep(p.kube.Discovery())
 		return err
 	})
 	if err != nil {
@@ -124,7 +127,7 @@ func (p *program) start(ctx context.Context) error {
 		Kube: p.kube, Dynamic: p.dyn, MeshConfigName: p.o.OSMConfigName, Log: p.logging.Logger("injector/cluster"),
 		RootPEM: p.authority.TrustBundle, RootChanged: p.authority.Changed, OnSettings: p.setLevel,
 		Defaults: inject.Defaults{
-			Mesh: mesh, Images: p.o.Images, PullPolicy: corev1.PullPolicy(p.o.PullPolicy), NativeSidecar: native, DualStack: p.o.DualStack,
+			Mesh: mesh, Images: p.o.Images, PullPolicy: corev1.PullPolicy(p.o.PullPolicy), NativeSidecar: native, PreStopSleep: sleep, DualStack: p.o.DualStack,
 			Verbosity: p.o.Verbosity, ADSName: pki.ADSName(meshid.TrustDomain(p.o.Provider.TrustDomain)),
 		},
 	})

@@ -69,6 +69,8 @@ func (in *injection) envoy() (corev1.Container, error) {
 		always := corev1.ContainerRestartPolicyAlways
 		c.RestartPolicy = &always
 		c.StartupProbe = readyProbe()
+	} else {
+		c.Lifecycle = in.outlive()
 	}
 	if len(in.probes.Originals) > 0 {
 		js, err := json.Marshal(in.probes.Originals)

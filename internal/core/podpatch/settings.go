@@ -22,6 +22,9 @@ type Settings struct {
 	PullPolicy corev1.PullPolicy
 	// NativeSidecar starts the sidecar as an init container that keeps running.
 	NativeSidecar bool
+	// PreStopSleep is whether the cluster knows the lifecycle action "sleep", with which a classic sidecar outlives the
+	// application that is stopped at the same time.
+	PreStopSleep bool
 	// PrivilegedInit makes osm-init privileged.
 	PrivilegedInit bool
 	// LogLevel is Envoy's; Verbosity the health-check helper's.

@@ -18,7 +18,9 @@ type Defaults struct {
 	PullPolicy corev1.PullPolicy
 	// NativeSidecar: see podpatch.Settings.
 	NativeSidecar bool
-	DualStack     bool
+	// PreStopSleep: see podpatch.Settings.
+	PreStopSleep bool
+	DualStack    bool
 	Verbosity     string
 	// ADSName is the name in the ADS server's certificate.
 	ADSName string
@@ -37,7 +39,7 @@ func settings(d Defaults, mc *configv1alpha2.MeshConfig, rootPEM string) podpatc
 			Envoy: cmp.Or(s.EnvoyImage, d.Images.Envoy), EnvoyWindows: cmp.Or(s.EnvoyWindowsImage, d.Images.EnvoyWindows),
 			Init: cmp.Or(s.InitContainerImage, d.Images.Init), Healthcheck: d.Images.Healthcheck,
 		},
-		PullPolicy: d.PullPolicy, NativeSidecar: d.NativeSidecar, DualStack: d.DualStack,
+		PullPolicy: d.PullPolicy, NativeSidecar: d.NativeSidecar, PreStopSleep: d.PreStopSleep, DualStack: d.DualStack,
 		PrivilegedInit: s.EnablePrivilegedInitContainer,
 		LogLevel:       string(cmp.Or(s.LogLevel, configv1alpha2.LogLevelError)),
 		Verbosity:      cmp.Or(spec.Observability.OSMLogLevel, d.Verbosity),
