@@ -19,6 +19,13 @@ func TestProtocols(t *testing.T) {
 	t.Run("permissive", func(t *testing.T) {
 		permissive(t, true)
 		everyProtocol(t, client)
+		t.Run("undeclared, HTTP", func(t *testing.T) {
+			client.want(t, 0, "Server: envoy", "get", "-fail", "http://plain.proto-server:7080/")
+		})
+		t.Run("undeclared, bytes", func(t *testing.T) { client.want(t, 0, "hello", "tcpget", "plain.proto-server:7000") })
+		t.Run("undeclared, server first", func(t *testing.T) {
+			client.want(t, 0, "welcome", "tcpget", "-send", "", "plain.proto-server:7001")
+		})
 	})
 	t.Run("SMI without grants", func(t *testing.T) {
 		permissive(t, false)

@@ -10,7 +10,7 @@ import (
 const (
 	rounds      = 5
 	rollingRate = 200
-	rollingFor  = 90 * time.Second
+	rollingFor  = 120 * time.Second
 )
 
 // TestRollingRestarts restarts every application of the walk-through again and again under load, with both shapes of

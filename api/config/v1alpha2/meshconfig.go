@@ -188,6 +188,17 @@ type SidecarSpec struct {
 	LocalProxyMode LocalProxyMode `json:"localProxyMode,omitempty"`
 }
 
+// UndeclaredPorts says how Service ports are taken that declare no protocol.
+//
+// +kubebuilder:validation:Enum=detect;http
+type UndeclaredPorts string
+
+// Ways to take ports that declare no protocol. Empty means detect.
+const (
+	UndeclaredDetect UndeclaredPorts = "detect"
+	UndeclaredHTTP   UndeclaredPorts = "http"
+)
+
 // TrafficSpec configures redirection and access.
 type TrafficSpec struct {
 	// enableEgress lets traffic to destinations outside the mesh pass through
@@ -236,6 +247,13 @@ type TrafficSpec struct {
 	// request. Live.
 	// +optional
 	InboundExternalAuthorization ExternalAuthorizationSpec `json:"inboundExternalAuthorization"`
+
+	// undeclaredPorts says how Service ports are taken that declare no
+	// protocol, neither by appProtocol nor by their names. `detect`, the
+	// default: in permissive mode HTTP is found by its first bytes and anything
+	// else passes as bytes; in SMI mode they are HTTP. `http`: they are HTTP.
+	// +optional
+	UndeclaredPorts UndeclaredPorts `json:"undeclaredPorts,omitempty"`
 }
 
 // ExternalAuthorizationSpec names a gRPC service that speaks the proxy's

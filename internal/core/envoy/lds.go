@@ -1,7 +1,9 @@
 package envoy
 
 import (
+	"cmp"
 	"net/netip"
+	"slices"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
@@ -23,6 +25,8 @@ const (
 	anyIPv6          = "::"
 	// A client that connects to an inbound port and sends nothing is not a sidecar.
 	inspectSeconds = 5
+	// Where a port declares nothing, a client that says nothing for so long waits for a server that speaks first.
+	detectSeconds = 1
 )
 
 // outbound matches connections by where they were going, which needs no look into their bytes: so a server that speaks
@@ -35,6 +39,9 @@ func (t *translator) outbound(p ir.Proxy) {
 		l.ListenerFilters = append(l.ListenerFilters, inspectors...)
 		// What says nothing for so long is no HTTP and no TLS; it is matched by its destination alone.
 		l.ContinueOnListenerFiltersTimeout = true
+		if slices.ContainsFunc(p.Outbound.Chains, func(c ir.Chain) bool { return c.Match.Detected }) {
+			l.ListenerFiltersTimeout = &durationpb.Duration{Seconds: detectSeconds}
+		}
 	}
 	var refs []Ref
 	for _, c := range p.Outbound.Chains {
@@ -92,8 +99,9 @@ func filterChain(c ir.Chain, tls ir.TLS) *listenerv3.FilterChain {
 		out.TransportSocket = ingressTLS(*c.MTLS, tls)
 	case c.MTLS != nil:
 		m.TransportProtocol = transportTLS
-		m.ApplicationProtocols = []string{names.ALPNMesh}
-		out.TransportSocket = downstreamTLS(*c.MTLS, tls)
+		alpn := cmp.Or(c.Match.ALPN, names.ALPNMesh)
+		m.ApplicationProtocols = []string{alpn}
+		out.TransportSocket = downstreamTLS(*c.MTLS, alpn, tls)
 	}
 	return out
 }

@@ -15,6 +15,7 @@ import (
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	upstreamhttpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -45,26 +46,37 @@ func outsideMatch(m *listenerv3.FilterChainMatch, c ir.Chain) {
 		m.TransportProtocol = transportTLS
 	case c.Side == ir.Ingress, c.Match.Plaintext:
 		m.TransportProtocol = transportPlain
+	case c.Match.Detected:
+		m.ApplicationProtocols = httpALPN
 	}
 }
 
-// outboundInspectors look into the first bytes of connections to ports on which egress policies tell HTTP or TLS apart,
-// and of no others: a server that speaks first would be waited for in vain.
+// outboundInspectors look into the first bytes of connections to ports on which egress policies tell HTTP or TLS apart, or
+// which declare no protocol, and of no others: a server that speaks first would be waited for in vain.
 func outboundInspectors(chains []ir.Chain) []*listenerv3.ListenerFilter {
-	var ports []uint16
+	var both, http []uint16
 	for _, c := range chains {
-		if c.Side == ir.Egress && (c.Protocol == meshid.HTTP || c.Protocol == ir.HTTPS) {
-			ports = append(ports, c.Match.Port)
+		switch {
+		case c.Side == ir.Egress && (c.Protocol == meshid.HTTP || c.Protocol == ir.HTTPS):
+			both = append(both, c.Match.Port)
+		case c.Match.Detected:
+			http = append(http, c.Match.Port)
 		}
 	}
+	return slices.Concat(
+		inspector(nameTLSInspector, &tlsinspectorv3.TlsInspector{}, both),
+		inspector(nameHTTPInspector, &httpinspectorv3.HttpInspector{}, slices.Concat(both, http)))
+}
+
+// inspector looks at connections to some ports; with none it is left out.
+func inspector(name string, config proto.Message, ports []uint16) []*listenerv3.ListenerFilter {
 	if len(ports) == 0 {
 		return nil
 	}
-	slices.Sort(ports)
-	elsewhere := notOn(slices.Compact(ports))
-	tls, http := listenerFilter(nameTLSInspector, &tlsinspectorv3.TlsInspector{}), listenerFilter(nameHTTPInspector, &httpinspectorv3.HttpInspector{})
-	tls.FilterDisabled, http.FilterDisabled = elsewhere, elsewhere
-	return []*listenerv3.ListenerFilter{tls, http}
+	ports = slices.Sorted(slices.Values(ports))
+	f := listenerFilter(name, config)
+	f.FilterDisabled = notOn(slices.Compact(ports))
+	return []*listenerv3.ListenerFilter{f}
 }
 
 func notOn(ports []uint16) *listenerv3.ListenerFilterChainMatchPredicate {

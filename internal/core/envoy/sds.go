@@ -1,6 +1,8 @@
 package envoy
 
 import (
+	"cmp"
+
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
@@ -37,15 +39,16 @@ func (t *translator) trust(trust ir.Trust, roots Bundle) {
 }
 
 func upstreamTLS(c ir.Cluster, tls ir.TLS) *corev3.TransportSocket {
-	return tlsSocket(&tlsv3.UpstreamTlsContext{
-		CommonTlsContext: commonTLS(c.CertSecret, c.TrustSecret, tls),
-		Sni:              c.ServerName,
-	})
+	common := commonTLS(c.CertSecret, c.TrustSecret, tls)
+	common.AlpnProtocols = []string{cmp.Or(c.ALPN, names.ALPNMesh)}
+	return tlsSocket(&tlsv3.UpstreamTlsContext{CommonTlsContext: common, Sni: c.ServerName})
 }
 
-func downstreamTLS(m ir.MTLS, tls ir.TLS) *corev3.TransportSocket {
+func downstreamTLS(m ir.MTLS, alpn string, tls ir.TLS) *corev3.TransportSocket {
+	common := commonTLS(m.CertSecret, m.TrustSecret, tls)
+	common.AlpnProtocols = []string{alpn}
 	return tlsSocket(&tlsv3.DownstreamTlsContext{
-		CommonTlsContext:         commonTLS(m.CertSecret, m.TrustSecret, tls),
+		CommonTlsContext:         common,
 		RequireClientCertificate: wrapperspb.Bool(true),
 	})
 }

@@ -73,6 +73,10 @@ type ChainMatch struct {
 	Sources []string `json:"sources,omitempty"`
 	// ServerNames are TLS SNI values, sorted; empty means any. A wildcard is "*." and a name.
 	ServerNames []string `json:"serverNames,omitempty"`
+	// ALPN is what the caller's sidecar says in the TLS handshake of an inbound chain; empty is the mesh's usual word.
+	ALPN string `json:"alpn,omitempty"`
+	// Detected is for an outbound HTTP chain: only connections in which HTTP was found.
+	Detected bool `json:"detected,omitempty"`
 	// Plaintext is for an egress chain of TCP: only connections that do not begin with TLS.
 	Plaintext bool `json:"plaintext,omitempty"`
 }
@@ -180,7 +184,11 @@ type Cluster struct {
 	// Port is where a Local cluster's application, or a DNS cluster's host, listens.
 	Port uint16 `json:"port,omitempty"`
 	// ServerName is the SNI of a Mesh cluster.
-	ServerName  string `json:"serverName,omitempty"`
+	ServerName string `json:"serverName,omitempty"`
+	// ALPN is what a Mesh cluster says in the TLS handshake; empty is the mesh's usual word.
+	ALPN string `json:"alpn,omitempty"`
+	// EndpointsOf is the cluster whose endpoints a Mesh cluster shares; empty is its own.
+	EndpointsOf string `json:"endpointsOf,omitempty"`
 	CertSecret  string `json:"certSecret,omitempty"`
 	TrustSecret string `json:"trustSecret,omitempty"`
 	// HTTP2Local marks the twin of a Local cluster that speaks HTTP/2 to the application, for requests whose caller

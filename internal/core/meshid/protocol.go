@@ -32,6 +32,20 @@ func DetectProtocol(appProtocol *string, portName string) Protocol {
 	return HTTP
 }
 
+// Declared reports whether a Service port says what it speaks. One that does not counts as HTTP, and its connections may
+// be looked at to find out.
+func Declared(appProtocol *string, portName string) bool {
+	if appProtocol != nil && *appProtocol != "" {
+		return true
+	}
+	for _, p := range []Protocol{TCPServerFirst, HTTP, TCP, GRPC} {
+		if portName == string(p) || strings.HasPrefix(portName, string(p)+"-") {
+			return true
+		}
+	}
+	return false
+}
+
 func known(s string) Protocol {
 	switch p := Protocol(s); p {
 	case HTTP, GRPC, TCP, TCPServerFirst:

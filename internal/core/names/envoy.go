@@ -73,6 +73,15 @@ func SecretRootInbound(i meshid.Identity) string {
 	return "root-cert-for-mtls-inbound:" + i.Namespace + "/" + i.ServiceAccount
 }
 
+// ALPNMeshBytes marks connections between sidecars that carry bytes of a port which declares no protocol and on which no
+// HTTP was found.
+const ALPNMeshBytes = "osm-tcp"
+
+// UpstreamClusterBytes is the twin of a service port's cluster for bytes.
+func UpstreamClusterBytes(s meshid.Service, targetPort uint16) string {
+	return UpstreamCluster(s, targetPort) + "|tcp"
+}
+
 // SecretRootInboundPort is the validation context of the bytes that one port of an identity takes: it lists who may send
 // them.
 func SecretRootInboundPort(i meshid.Identity, targetPort uint16) string {

@@ -40,7 +40,9 @@ func (b *builder) podChains(svc *snapshot.Service, port snapshot.ServicePort, cl
 			chain.TCP = targets
 		}
 		if len(chain.Match.Addresses) > 0 {
-			chains = append(chains, chain)
+			chains = append(chains, b.detected(port, chain, pod.id, func() []ir.Target {
+				return []ir.Target{{Cluster: b.rawCluster(pod.id, port, b.principals(pod.identities)), Weight: 100}}
+			})...)
 		}
 	}
 	return chains

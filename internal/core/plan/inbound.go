@@ -23,7 +23,8 @@ func (b *builder) inbound() *ir.Listener {
 		for _, port := range b.planner.ports[id] {
 			if !done[port.TargetPort] {
 				done[port.TargetPort] = true
-				l.Chains = append(l.Chains, b.inboundChain(svc, port))
+				chain := b.inboundChain(svc, port)
+				l.Chains = append(append(l.Chains, chain), b.inboundBytes(svc, chain)...)
 			}
 		}
 	}
@@ -85,8 +86,10 @@ func (b *builder) inboundHosts(config string, svc *snapshot.Service, target uint
 				ports = append(ports, dialled(apex, p))
 			}
 		}
-		// An apex the pod backs too brings its own virtual host.
-		if !slices.Contains(b.key.Services(), id) {
+		// An apex the pod backs too, on this target port, brings its own virtual host.
+		brings := slices.Contains(b.key.Services(), id) &&
+			slices.ContainsFunc(b.planner.ports[id], func(p snapshot.ServicePort) bool { return p.TargetPort == target })
+		if !brings {
 			host(id, serviceHosts(id, ports, true))
 		}
 	}

@@ -21,7 +21,7 @@ func (b *builder) outbound() *ir.Listener {
 		for _, port := range b.planner.ports[svc.ID] {
 			l.Chains = append(l.Chains, b.podChains(svc, port, claimed)...)
 			if chain, ok := b.outboundChain(svc, port, claimed); ok {
-				l.Chains = append(l.Chains, chain)
+				l.Chains = append(l.Chains, b.detected(port, chain, svc.ID, func() []ir.Target { return b.rawTargets(svc, port) })...)
 			}
 		}
 	}

@@ -127,7 +127,7 @@ func toCluster(client *Proxy, mesh Mesh, cluster string, http bool, req *Request
 	if err != nil {
 		return Outcome{}, err
 	}
-	addr, ok, err := firstEndpoint(client.Endpoints(cluster))
+	addr, ok, err := firstEndpoint(client.Endpoints(up.endpoints))
 	if err != nil {
 		return Outcome{}, err
 	}

@@ -37,6 +37,8 @@ type Mesh struct {
 	Permissive bool
 	// Egress: destinations the mesh does not know pass through to where they were going.
 	Egress bool
+	// Detect: connections to ports that declare no protocol are looked at, and what is no HTTP passes as bytes.
+	Detect bool
 	TLS    TLSParams
 	// FeatureFlags are MeshConfig's, by their JSON name, only those that are set.
 	FeatureFlags map[string]bool
@@ -68,6 +70,8 @@ type ServicePort struct {
 	// containers, and falls back to Port when nothing tells.
 	TargetPort uint16
 	Protocol   meshid.Protocol
+	// Undeclared is whether nothing says what the port speaks; Protocol is then HTTP.
+	Undeclared bool
 }
 
 // Pod is a pod of a monitored namespace.

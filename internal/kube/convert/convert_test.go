@@ -46,9 +46,9 @@ func TestServiceOf(t *testing.T) {
 			want:  snapshot.Service{ID: id, Ports: []snapshot.ServicePort{{Name: "tcp-dns", Port: 53, TargetPort: 53, Protocol: meshid.TCP}}},
 			names: []string{""}},
 		{name: "target port number", spec: port(corev1.ServicePort{Port: 80, TargetPort: intstr.FromInt32(8080)}),
-			want: snapshot.Service{ID: id, Ports: []snapshot.ServicePort{{Port: 80, TargetPort: 8080, Protocol: meshid.HTTP}}}, names: []string{""}},
+			want: snapshot.Service{ID: id, Ports: []snapshot.ServicePort{{Port: 80, TargetPort: 8080, Protocol: meshid.HTTP, Undeclared: true}}}, names: []string{""}},
 		{name: "target port name", spec: port(corev1.ServicePort{Port: 80, TargetPort: intstr.FromString("web")}),
-			want: snapshot.Service{ID: id, Ports: []snapshot.ServicePort{{Port: 80, Protocol: meshid.HTTP}}}, names: []string{"web"}},
+			want: snapshot.Service{ID: id, Ports: []snapshot.ServicePort{{Port: 80, Protocol: meshid.HTTP, Undeclared: true}}}, names: []string{"web"}},
 		{name: "appProtocol wins over the name", spec: port(corev1.ServicePort{Name: "http-x", Port: 80, AppProtocol: ptr("GRPC")}),
 			want: snapshot.Service{ID: id, Ports: []snapshot.ServicePort{{Name: "http-x", Port: 80, TargetPort: 80, Protocol: meshid.GRPC}}}, names: []string{""}},
 		{name: "unknown appProtocol", spec: port(corev1.ServicePort{Port: 6379, AppProtocol: ptr("redis")}),
@@ -176,7 +176,7 @@ func TestSliceOf(t *testing.T) {
 func TestMeshOf(t *testing.T) {
 	got := MeshOf(DefaultMeshConfig(), "cluster.local")
 	require.Equal(t, snapshot.Mesh{
-		TrustDomain: "cluster.local", Permissive: true, Egress: true,
+		TrustDomain: "cluster.local", Permissive: true, Egress: true, Detect: true,
 		TLS:          snapshot.TLSParams{MinVersion: "TLSv1_2", MaxVersion: "TLSv1_3"},
 		FeatureFlags: map[string]bool{"enableWASMStats": true, "enableEgressPolicy": true, "enableIngressBackendPolicy": true},
 	}, got)

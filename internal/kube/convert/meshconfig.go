@@ -57,6 +57,7 @@ func MeshOf(in *configv1alpha2.MeshConfig, td meshid.TrustDomain) snapshot.Mesh 
 		TrustDomain: td,
 		Permissive:  in.Spec.Traffic.EnablePermissiveTrafficPolicyMode,
 		Egress:      in.Spec.Traffic.EnableEgress,
+		Detect:      in.Spec.Traffic.UndeclaredPorts != configv1alpha2.UndeclaredHTTP,
 		TLS: snapshot.TLSParams{
 			MinVersion:   orDefault(string(s.TLSMinProtocolVersion), string(configv1alpha2.TLSv1_2)),
 			MaxVersion:   orDefault(string(s.TLSMaxProtocolVersion), string(configv1alpha2.TLSv1_3)),

@@ -42,7 +42,8 @@ func ServiceOf(in *corev1.Service) Service {
 		if p.Protocol != corev1.ProtocolTCP && p.Protocol != "" {
 			continue
 		}
-		port := snapshot.ServicePort{Name: p.Name, Port: uint16(p.Port), Protocol: meshid.DetectProtocol(p.AppProtocol, p.Name)}
+		port := snapshot.ServicePort{Name: p.Name, Port: uint16(p.Port), Protocol: meshid.DetectProtocol(p.AppProtocol, p.Name),
+			Undeclared: !meshid.Declared(p.AppProtocol, p.Name)}
 		name := ""
 		switch {
 		case p.TargetPort.StrVal != "":

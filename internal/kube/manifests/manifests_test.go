@@ -72,7 +72,7 @@ func TestPlainManifests(t *testing.T) {
 	require.Equal(t, meshid.TrustDomain("cluster.local"), s.Mesh.TrustDomain)
 	require.Len(t, s.Services, 1)
 	require.Equal(t, "10.96.0.1", s.Services[0].ClusterIPs[0].String())
-	require.Equal(t, []snapshot.ServicePort{{Name: "web", Port: 80, TargetPort: 8080, Protocol: meshid.HTTP}}, s.Services[0].Ports)
+	require.Equal(t, []snapshot.ServicePort{{Name: "web", Port: 80, TargetPort: 8080, Protocol: meshid.HTTP, Undeclared: true}}, s.Services[0].Ports)
 	var pods []string
 	for _, p := range s.Pods {
 		pods = append(pods, p.ID.String()+" "+p.Identity.String()+" "+p.IPs[0].String())

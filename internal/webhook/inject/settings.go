@@ -21,7 +21,7 @@ type Defaults struct {
 	// PreStopSleep: see podpatch.Settings.
 	PreStopSleep bool
 	DualStack    bool
-	Verbosity     string
+	Verbosity    string
 	// ADSName is the name in the ADS server's certificate.
 	ADSName string
 }
