@@ -133,8 +133,7 @@ func (b *builder) egressHosts(d egress.Destination) {
 }
 
 // refusedChain closes connections to what is not outside, however wide the ranges are that policies open: the narrowest
-// range decides. It leads nowhere instead of being denied by a filter, since a filter speaks only after the client did,
-// and a server that speaks first would have been heard by then.
+// range decides. It leads nowhere, so there is no connection that a filter would have to stop in time.
 func (b *builder) refusedChain(port uint16) ir.Chain {
 	b.addCluster(ir.Cluster{Name: names.ClusterRefused, Kind: ir.Nowhere})
 	c := ir.Chain{
