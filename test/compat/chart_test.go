@@ -66,7 +66,7 @@ featureFlags:
   enableAsyncProxyServiceMapping: false
   enableIngressBackendPolicy: true
   enableEnvoyActiveHealthChecks: false
-  enableRetryPolicy: false
+  enableRetryPolicy: true
 `
 
 func preset(t *testing.T, o renderOpts) map[string]any {
@@ -91,7 +91,7 @@ func TestPresetMapping(t *testing.T) {
 		"osm.outboundPortExclusionList={6379},osm.inboundPortExclusionList={7070},osm.networkInterfaceExclusionList={eth1}",
 		"osm.outboundIPRangeExclusionList={1.1.1.1/32},osm.outboundIPRangeInclusionList={10.0.0.0/8},osm.controllerLogLevel=trace",
 		"osm.certificateProvider.serviceCertValidityDuration=1h,osm.certificateProvider.certKeyBitSize=4096",
-		"osm.tracing.enable=true,osm.tracing.port=40000,osm.featureFlags.enableRetryPolicy=true,osm.featureFlags.enableMeshRootCertificate=true",
+		"osm.tracing.enable=true,osm.tracing.port=40000,osm.featureFlags.enableRetryPolicy=false,osm.featureFlags.enableMeshRootCertificate=true",
 	}})
 	admit(t, spec)
 	require.Equal(t, map[string]any{"enablePrivilegedInitContainer": true, "logLevel": "off", "maxDataPlaneConnections": 1e6,
@@ -103,7 +103,7 @@ func TestPresetMapping(t *testing.T) {
 		"enable": true, "port": 40000.0, "address": "jaeger.osm-system.svc.cluster.local", "endpoint": "/api/v2/spans"}}, spec["observability"])
 	require.Equal(t, map[string]any{"serviceCertValidityDuration": "1h", "certKeyBitSize": 4096.0}, spec["certificate"])
 	flags := spec["featureFlags"].(map[string]any)
-	require.Equal(t, true, flags["enableRetryPolicy"])
+	require.Equal(t, false, flags["enableRetryPolicy"])
 	require.Equal(t, true, flags["enableMeshRootCertificate"])
 	require.NotContains(t, flags, "enableSPIFFE")
 }

@@ -99,7 +99,7 @@ func componentValues() []value {
 	vals = append(vals, value{"osm.injector.webhookTimeoutSeconds", 20.0, "30"})
 	for flag, def := range map[string]bool{
 		"enableWASMStats": true, "enableEgressPolicy": true, "enableAsyncProxyServiceMapping": false, "enableIngressBackendPolicy": true,
-		"enableEnvoyActiveHealthChecks": false, "enableSnapshotCacheMode": false, "enableRetryPolicy": false,
+		"enableEnvoyActiveHealthChecks": false, "enableSnapshotCacheMode": false, "enableRetryPolicy": true, // the original's default is false
 		"enableMeshRootCertificate": false, "enableSPIFFE": false,
 	} {
 		vals = append(vals, value{"osm.featureFlags." + flag, def, fmt.Sprint(!def)})

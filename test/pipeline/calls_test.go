@@ -38,6 +38,8 @@ type call struct {
 	// Source and Principal are the address and the certificate's name of a client outside.
 	Source    string `json:"source"`
 	Principal string `json:"principal"`
+	// Around is what the server's sidecar finds around it.
+	Around sim.Around `json:"around"`
 	// Want is the outcome as sim prints it; Cluster, if set, the client's cluster.
 	Want    string `json:"want"`
 	Cluster string `json:"cluster"`
@@ -89,7 +91,7 @@ func (w *world) outcome(t *testing.T, c call) sim.Outcome {
 	if c.From == "outside" {
 		server := w.at(w.podOf(t, c))
 		require.NotNil(t, server)
-		who := sim.Stranger{TLS: c.TLS, ServerName: c.SNI, Principal: c.Principal, HTTP: c.request(t)}
+		who := sim.Stranger{TLS: c.TLS, ServerName: c.SNI, Principal: c.Principal, HTTP: c.request(t), Around: c.Around}
 		if c.Source != "" {
 			who.From = netip.MustParseAddr(c.Source)
 		}
@@ -101,7 +103,7 @@ func (w *world) outcome(t *testing.T, c call) sim.Outcome {
 			Principal: w.mesh.Principal(p), CertSecret: names.SecretServiceCert(p.Identity()),
 			Resources: w.view.Config(p.Key), Endpoints: w.view.Endpoints,
 		}
-		out, err = sim.FromMesh(client, w.at, sim.Call{To: w.address(t, c), HTTP: c.request(t), Pick: c.Pick, TLS: c.TLS, ServerName: c.SNI})
+		out, err = sim.FromMesh(client, w.at, sim.Call{To: w.address(t, c), HTTP: c.request(t), Pick: c.Pick, TLS: c.TLS, ServerName: c.SNI, Around: c.Around})
 	}
 	require.NoError(t, err, "%+v", c)
 	return out

@@ -400,9 +400,9 @@ type FeatureFlags struct {
 	// +optional
 	EnableEnvoyActiveHealthChecks bool `json:"enableEnvoyActiveHealthChecks"`
 
-	// enableRetryPolicy switches Retry policies on.
+	// enableRetryPolicy false switches Retry policies off. Absent: on.
 	// +optional
-	EnableRetryPolicy bool `json:"enableRetryPolicy"`
+	EnableRetryPolicy *bool `json:"enableRetryPolicy,omitempty"`
 
 	// enableMeshRootCertificate takes the certificate provider from
 	// MeshRootCertificate objects instead of the control plane's flags.

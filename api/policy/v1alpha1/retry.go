@@ -7,7 +7,8 @@ import (
 )
 
 // Retry makes a service account's proxies retry failed requests to some
-// services. It needs the feature flag enableRetryPolicy of the MeshConfig.
+// services, unless the feature flag enableRetryPolicy of the MeshConfig is
+// false.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status

@@ -58,6 +58,7 @@ func meshCluster(c ir.Cluster, tls ir.TLS) *clusterv3.Cluster {
 	limit(m, c.Limits)
 	if c.Protocol.IsHTTP() {
 		m.TypedExtensionProtocolOptions = http2(perConnection(c.Limits))
+		oneAtATime(m, c)
 	}
 	return m
 }

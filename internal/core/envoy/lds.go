@@ -123,6 +123,9 @@ func chainRefs(c ir.Chain) []Ref {
 	for _, t := range c.TCP {
 		refs = append(refs, Ref{Cluster, t.Cluster})
 	}
+	for _, asked := range askedBy(c) {
+		refs = append(refs, Ref{Cluster, asked})
+	}
 	if c.MTLS != nil {
 		refs = append(refs, Ref{Secret, c.MTLS.CertSecret})
 	}

@@ -127,14 +127,17 @@ func dnsCluster(c ir.Cluster) *clusterv3.Cluster {
 			TypedConfig: filters.Any(&dnsv3.DnsCluster{
 				DnsLookupFamily: dnscommonv3.DnsLookupFamily_V4_PREFERRED, RespectDnsTtl: true}),
 		}},
-		LbPolicy: clusterv3.Cluster_ROUND_ROBIN,
-		LoadAssignment: &endpointv3.ClusterLoadAssignment{
-			ClusterName: c.Name,
-			Endpoints:   []*endpointv3.LocalityLbEndpoints{{LbEndpoints: []*endpointv3.LbEndpoint{lbEndpoint(c.Host, c.Port)}}},
-		},
+		LbPolicy:                      clusterv3.Cluster_ROUND_ROBIN,
+		LoadAssignment:                &endpointv3.ClusterLoadAssignment{ClusterName: c.Name},
 		TypedExtensionProtocolOptions: sameProtocol(perConnection(c.Limits)),
 	}
-	if _, err := netip.ParseAddr(c.Host); err == nil {
+	if c.Protocol == meshid.GRPC {
+		m.TypedExtensionProtocolOptions = http2(perConnection(c.Limits))
+	}
+	if c.Host != "" {
+		m.LoadAssignment.Endpoints = []*endpointv3.LocalityLbEndpoints{{LbEndpoints: []*endpointv3.LbEndpoint{lbEndpoint(c.Host, c.Port)}}}
+	}
+	if _, err := netip.ParseAddr(c.Host); err == nil || c.Host == "" {
 		m.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
 	}
 	limit(m, c.Limits)

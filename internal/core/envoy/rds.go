@@ -62,6 +62,7 @@ func virtualHost(v ir.VirtualHost, rc ir.RouteConfig, twins map[string]string) *
 		out.TypedPerFilterConfig = map[string]*anypb.Any{filters.NameHTTPRBAC: filters.VirtualHostRBAC(*v.Access)}
 	}
 	out.RequestHeadersToRemove = slices.Clone(untrusted)
+	limitHost(out, v)
 	switch {
 	case rc.External:
 	case rc.Inbound:
@@ -135,14 +136,16 @@ func route(r ir.Route, twin string) *routev3.Route {
 			Name: names.HeaderDownstreamProtocol, HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: filters.Exact("HTTP/2")}})
 		targets = []ir.Target{{Cluster: twin, Weight: targets[0].Weight}}
 	}
-	return &routev3.Route{Match: m, Action: &routev3.Route_Route{Route: action(targets)}}
+	out := &routev3.Route{Match: m, Action: &routev3.Route_Route{Route: action(targets, r)}}
+	limitRoute(out, r)
+	return out
 }
 
-func action(targets []ir.Target) *routev3.RouteAction {
+func action(targets []ir.Target, r ir.Route) *routev3.RouteAction {
 	a := &routev3.RouteAction{
 		// No limit on a request's time: streams and slow answers are the application's business.
 		Timeout:     &durationpb.Duration{},
-		RetryPolicy: &routev3.RetryPolicy{RetryOn: safeRetry, NumRetries: wrapperspb.UInt32(maxRetries)},
+		RetryPolicy: retryPolicy(r.Retry),
 	}
 	if len(targets) == 1 {
 		a.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: targets[0].Cluster}

@@ -59,6 +59,15 @@ type Chain struct {
 	TCP []Target `json:"tcp,omitempty"`
 	// Access limits who may connect; nil means anyone whose TLS is accepted. An empty list means nobody.
 	Access *Access `json:"access,omitempty"`
+	// ConnectionRate and ConnectionQuota limit connections; those over a limit are closed.
+	ConnectionRate  *Rate            `json:"connectionRate,omitempty"`
+	ConnectionQuota *ConnectionQuota `json:"connectionQuota,omitempty"`
+	// RequestRates is whether virtual hosts or routes of the chain carry a RequestRate.
+	RequestRates bool `json:"requestRates,omitempty"`
+	// RequestQuota is the service that is asked about requests whose virtual host or route has descriptors.
+	RequestQuota *RequestQuota `json:"requestQuota,omitempty"`
+	// ExternalAuthorization is asked about every request that passed Access.
+	ExternalAuthorization *ExternalAuthorization `json:"externalAuthorization,omitempty"`
 }
 
 // ChainMatch is the destination (and for inbound chains the TLS server names) a chain is for.
@@ -122,12 +131,21 @@ type VirtualHost struct {
 	// Access limits who may request what; nil means anyone the connection was accepted from (and always on outbound
 	// hosts). A request that has a route but no rule is answered 403.
 	Access *HTTPAccess `json:"access,omitempty"`
+	// RequestRate limits the requests of all routes together that have none of their own; Descriptors are asked about
+	// for those that have none of their own.
+	RequestRate *RequestRate `json:"requestRate,omitempty"`
+	Descriptors []Descriptor `json:"descriptors,omitempty"`
 }
 
 // Route matches requests and sends them to weighted targets.
 type Route struct {
 	Match   RouteMatch `json:"match"`
 	Targets []Target   `json:"targets"`
+	// Retry says when a request is sent again; nil is when it has certainly not been processed.
+	Retry *Retry `json:"retry,omitempty"`
+	// RequestRate and Descriptors replace those of the virtual host.
+	RequestRate *RequestRate `json:"requestRate,omitempty"`
+	Descriptors []Descriptor `json:"descriptors,omitempty"`
 }
 
 // RouteMatch is a conjunction. Path and Method are RE2 expressions that must match the whole value; empty matches all.
@@ -196,7 +214,7 @@ type Cluster struct {
 	HTTP2Local bool `json:"http2Local,omitempty"`
 	// SameProtocol has an HTTP cluster speak the HTTP version that the client spoke.
 	SameProtocol bool `json:"sameProtocol,omitempty"`
-	// Host is the name or address of a DNS cluster.
+	// Host is the name or address of a DNS cluster. Without one it has no address: every call fails.
 	Host string `json:"host,omitempty"`
 	// Limits bound what is sent there; nil is no limit.
 	Limits *Limits `json:"limits,omitempty"`

@@ -84,6 +84,7 @@ func (b *builder) addMeshCluster(id meshid.Service, port snapshot.ServicePort, a
 	b.addCluster(ir.Cluster{
 		Name: name, Kind: ir.Mesh, Protocol: port.Protocol, ServerName: id.FQDN(),
 		CertSecret: names.SecretServiceCert(b.key.Identity), TrustSecret: trust,
+		Limits: b.clientLimits(svc.ID),
 	})
 	b.trusts[trust] = ir.Trust{Secret: trust, Names: accepted}
 	return name

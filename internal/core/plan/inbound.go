@@ -49,6 +49,7 @@ func (b *builder) inboundChain(svc *snapshot.Service, port snapshot.ServicePort)
 	if !permissive {
 		chain.Access = b.networkAccess(port)
 	}
+	b.limitChain(&chain, svc.ID)
 	cluster := b.localCluster(svc, port)
 	if !port.Protocol.IsHTTP() {
 		b.closeHandshake(&chain)
@@ -73,9 +74,9 @@ func (b *builder) inboundHosts(config string, svc *snapshot.Service, target uint
 		}
 	}
 	host := func(id meshid.Service, hosts []string) {
-		b.addVirtualHost(config, true, ir.VirtualHost{
+		b.addVirtualHost(config, true, b.limitHost(ir.VirtualHost{
 			Name: names.InboundVirtualHost(id.FQDN()), Hosts: hosts, Routes: routes, Access: access,
-		})
+		}, svc.ID))
 	}
 	host(svc.ID, withPods(svc, serviceHosts(svc.ID, own, true)))
 	for _, id := range b.planner.apexes[svc.ID] {

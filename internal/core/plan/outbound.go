@@ -89,7 +89,7 @@ func (b *builder) outboundChain(svc *snapshot.Service, port snapshot.ServicePort
 		b.addVirtualHost(chain.RouteConfig, false, ir.VirtualHost{
 			Name:   names.OutboundVirtualHost(svc.ID.FQDN()),
 			Hosts:  names.ServiceHosts(svc.ID, to, svc.ID.Namespace == b.key.Identity.Namespace),
-			Routes: []ir.Route{{Targets: targets}},
+			Routes: []ir.Route{{Targets: targets, Retry: b.retry(svc.ID)}},
 		})
 	} else {
 		chain.TCP = targets

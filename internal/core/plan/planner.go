@@ -12,11 +12,13 @@ import (
 	"openservicemesh.io/osm/internal/core/policy"
 	"openservicemesh.io/osm/internal/core/policy/egress"
 	"openservicemesh.io/osm/internal/core/policy/ingressbackend"
+	"openservicemesh.io/osm/internal/core/policy/retry"
 	"openservicemesh.io/osm/internal/core/policy/routegroup"
 	"openservicemesh.io/osm/internal/core/policy/tcproute"
 	"openservicemesh.io/osm/internal/core/policy/tlsparams"
 	"openservicemesh.io/osm/internal/core/policy/trafficsplit"
 	"openservicemesh.io/osm/internal/core/policy/traffictarget"
+	"openservicemesh.io/osm/internal/core/policy/upstreamtrafficsetting"
 	"openservicemesh.io/osm/internal/core/snapshot"
 )
 
@@ -32,6 +34,8 @@ type Planner struct {
 	ports    map[meshid.Service][]snapshot.ServicePort // the ports that the mesh carries
 	egress   map[meshid.Identity][]egress.Destination  // what is outside of the mesh
 	ingress  map[meshid.Service][]ingressbackend.Backend
+	settings upstreamtrafficsetting.Settings
+	retries  retry.Policies
 	findings []snapshot.Finding
 }
 
@@ -49,6 +53,7 @@ func New(s *snapshot.Snapshot) *Planner {
 	p.compileSplits()
 	p.compileEgress(groups)
 	p.compileIngress()
+	p.compileLimits()
 	p.findings = append(p.findings, policy.NotSupported(s.Policies)...)
 	p.findings = snapshot.SortFindings(p.findings)
 	return p
@@ -124,6 +129,7 @@ func (p *Planner) Plan(k Key) ir.Proxy {
 	}
 	proxy.Outbound = b.outbound()
 	proxy.Inbound = b.inbound()
+	b.authorizeExternally(proxy.Inbound)
 	if k.Metrics {
 		b.addCluster(ir.Cluster{Name: names.ClusterMetrics, Kind: ir.Admin})
 	}

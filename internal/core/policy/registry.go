@@ -11,10 +11,12 @@ import (
 	split "openservicemesh.io/osm/api/smi/split/v1alpha2"
 	"openservicemesh.io/osm/internal/core/policy/egress"
 	"openservicemesh.io/osm/internal/core/policy/ingressbackend"
+	"openservicemesh.io/osm/internal/core/policy/retry"
 	"openservicemesh.io/osm/internal/core/policy/routegroup"
 	"openservicemesh.io/osm/internal/core/policy/tcproute"
 	"openservicemesh.io/osm/internal/core/policy/trafficsplit"
 	"openservicemesh.io/osm/internal/core/policy/traffictarget"
+	"openservicemesh.io/osm/internal/core/policy/upstreamtrafficsetting"
 	"openservicemesh.io/osm/internal/core/snapshot"
 )
 
@@ -40,8 +42,8 @@ func Kinds() []Kind {
 		{trafficsplit.Kind, split.TrafficSplits, func() snapshot.Object { return &split.TrafficSplit{} }, true},
 		{egress.Kind, policyv1.Egresses, func() snapshot.Object { return &policyv1.Egress{} }, true},
 		{ingressbackend.Kind, policyv1.IngressBackends, func() snapshot.Object { return &policyv1.IngressBackend{} }, true},
-		{"Retry", policyv1.Retries, func() snapshot.Object { return &policyv1.Retry{} }, false},
-		{"UpstreamTrafficSetting", policyv1.UpstreamTrafficSettings, func() snapshot.Object { return &policyv1.UpstreamTrafficSetting{} }, false},
+		{retry.Kind, policyv1.Retries, func() snapshot.Object { return &policyv1.Retry{} }, true},
+		{upstreamtrafficsetting.Kind, policyv1.UpstreamTrafficSettings, func() snapshot.Object { return &policyv1.UpstreamTrafficSetting{} }, true},
 		{"Telemetry", policyv1.Telemetries, func() snapshot.Object { return &policyv1.Telemetry{} }, false},
 		{"MeshRootCertificate", config.MeshRootCertificates, func() snapshot.Object { return &config.MeshRootCertificate{} }, false},
 		{"ExtensionService", config.ExtensionServices, func() snapshot.Object { return &config.ExtensionService{} }, false},

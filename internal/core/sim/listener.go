@@ -36,6 +36,7 @@ type chain struct {
 	paths       normalizer
 	routeConfig string
 	tcp         []target
+	limits      limits
 }
 
 // tlsServer is a chain's side of a handshake.
@@ -142,6 +143,7 @@ func (c *chain) readFilter(f *listenerv3.Filter) error {
 	case *hcmv3.HttpConnectionManager:
 		c.http, c.routeConfig, c.paths = true, m.GetRds().GetRouteConfigName(), readNormalizer(m)
 		c.http2 = m.CodecType == hcmv3.HttpConnectionManager_HTTP2
+		return c.limits.readHTTP(m)
 	case *tcpv3.TcpProxy:
 		if name := m.GetCluster(); name != "" {
 			c.tcp = []target{{name, 1}}
@@ -150,7 +152,7 @@ func (c *chain) readFilter(f *listenerv3.Filter) error {
 			c.tcp = append(c.tcp, target{w.Name, w.Weight})
 		}
 	default:
-		return fmt.Errorf("%T is not known to the simulator", m)
+		return c.limits.readNetwork(m)
 	}
 	return nil
 }

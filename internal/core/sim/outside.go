@@ -62,6 +62,8 @@ type Stranger struct {
 	Principal string
 	// HTTP is what it requests, or nil.
 	HTTP *Request
+	// Around is what the server's sidecar finds around it.
+	Around Around
 }
 
 // FromOutside follows a connection of somebody without a sidecar to a port of a pod of the mesh.
@@ -105,6 +107,9 @@ func FromOutside(server *Proxy, to netip.AddrPort, who Stranger) (Outcome, error
 		if ok, _ := route.access.allowsRequest(who.Principal, *who.HTTP); !ok {
 			return Outcome{End: Answered, Code: 403, By: route.host}, nil
 		}
+	}
+	if code, why := chain.limits.request(*route, who.Around); code != 0 {
+		return Outcome{End: Answered, Code: code, By: "server: " + why}, nil
 	}
 	return Outcome{End: Answered, Code: 200, By: chain.name, Path: who.HTTP.Path, Cluster: pick(route.targets, 0)}, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	httplocalv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/local_ratelimit/v3"
 	httprbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 
@@ -19,6 +20,9 @@ type route struct {
 	host    string
 	targets []target
 	access  *rules
+	// limit is the local rate limit that counts for the route, asks whether a rate limit service is asked about it.
+	limit *httplocalv3.LocalRateLimit
+	asks  bool
 }
 
 // findRoute returns nil when no host or no route matches.
@@ -73,7 +77,12 @@ func readRoute(vh *routev3.VirtualHost, rt *routev3.Route) (*route, error) {
 		}
 		out.access = &rules{m.GetRbac().GetRules()}
 	}
+	var err error
+	if out.limit, err = readRate(rt.TypedPerFilterConfig, vh.TypedPerFilterConfig); err != nil {
+		return nil, err
+	}
 	action := rt.GetRoute()
+	out.asks = len(action.GetRateLimits()) > 0 || len(vh.RateLimits) > 0
 	if name := action.GetCluster(); name != "" {
 		out.targets = []target{{name, 1}}
 	}

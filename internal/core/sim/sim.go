@@ -30,6 +30,8 @@ type Call struct {
 	ServerName string
 	// Pick chooses among weighted targets: a number below the sum of the weights. Endpoints are taken in order.
 	Pick uint32
+	// Around is what the server's sidecar finds around it.
+	Around Around
 }
 
 // Request is an HTTP request.
@@ -112,13 +114,13 @@ func FromMesh(client *Proxy, mesh Mesh, call Call) (Outcome, error) {
 	if out, outside, err := leaves(client.Resources, cluster, chain, req); outside || err != nil {
 		return out, err
 	}
-	out, err := toCluster(client, mesh, cluster, chain.http, req)
+	out, err := toCluster(client, mesh, cluster, chain.http, req, call.Around)
 	out.Cluster = cluster
 	return out, err
 }
 
 // toCluster follows a call from the client's cluster to a server's sidecar.
-func toCluster(client *Proxy, mesh Mesh, cluster string, http bool, req *Request) (Outcome, error) {
+func toCluster(client *Proxy, mesh Mesh, cluster string, http bool, req *Request, around Around) (Outcome, error) {
 	failed := Outcome{End: Reset}
 	if http {
 		failed = Outcome{End: Answered, Code: 503}
@@ -147,7 +149,7 @@ func toCluster(client *Proxy, mesh Mesh, cluster string, http bool, req *Request
 	if up.certSecret != "" && up.certSecret != client.CertSecret {
 		return Outcome{}, fmt.Errorf("cluster %s shows certificate %s, which is not the client's", cluster, up.certSecret)
 	}
-	c := caller{principal: client.Principal, hello: hello{tls: true, sni: up.serverName, alpn: up.alpn}, http2: up.http2}
+	c := caller{principal: client.Principal, hello: hello{tls: true, sni: up.serverName, alpn: up.alpn}, http2: up.http2, around: around}
 	out, err := atServer(server, c, addr, req)
 	if http && (out.End == Reset || out.End == Refused) {
 		out.End, out.Code = Answered, 503
@@ -160,6 +162,7 @@ type caller struct {
 	principal string
 	hello     hello
 	http2     bool
+	around    Around
 }
 
 // atServer follows a mesh connection into the server's sidecar.
@@ -186,6 +189,9 @@ func atServer(server *Proxy, c caller, addr netip.AddrPort, req *Request) (Outco
 			return Outcome{End: Reset, By: "server: " + chain.name + " admits no such principal"}, nil
 		}
 	}
+	if by := chain.limits.connection(c.around); by != "" {
+		return Outcome{End: Reset, By: "server: " + by}, nil
+	}
 	if !chain.http {
 		return Outcome{End: Connected, By: chain.name}, nil
 	}
@@ -207,14 +213,18 @@ func atServer(server *Proxy, c caller, addr netip.AddrPort, req *Request) (Outco
 	if route == nil {
 		return Outcome{End: Answered, Code: 404, By: "server: " + chain.routeConfig}, nil
 	}
+	by := route.host
 	if route.access != nil {
-		ok, by := route.access.allowsRequest(c.principal, judged)
+		ok, rule := route.access.allowsRequest(c.principal, judged)
 		if !ok {
 			return Outcome{End: Answered, Code: 403, By: "server: " + route.host}, nil
 		}
-		return Outcome{End: Answered, Code: 200, By: by, Path: judged.Path}, nil
+		by = rule
 	}
-	return Outcome{End: Answered, Code: 200, By: route.host, Path: judged.Path}, nil
+	if code, why := chain.limits.request(*route, c.around); code != 0 {
+		return Outcome{End: Answered, Code: code, By: "server: " + why}, nil
+	}
+	return Outcome{End: Answered, Code: 200, By: by, Path: judged.Path}, nil
 }
 
 func pick(targets []target, n uint32) string {

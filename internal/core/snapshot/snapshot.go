@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"net/netip"
+	"time"
 
 	"openservicemesh.io/osm/internal/core/meshid"
 )
@@ -40,8 +41,21 @@ type Mesh struct {
 	// Detect: connections to ports that declare no protocol are looked at, and what is no HTTP passes as bytes.
 	Detect bool
 	TLS    TLSParams
-	// FeatureFlags are MeshConfig's, by their JSON name, only those that are set.
+	// FeatureFlags are MeshConfig's, by their JSON name: those that are on, and enableRetryPolicy if it is set at all.
 	FeatureFlags map[string]bool
+	// ExternalAuthorization is nil when it is off.
+	ExternalAuthorization *ExternalAuthorization
+}
+
+// ExternalAuthorization names the gRPC service that is asked about every inbound HTTP request.
+type ExternalAuthorization struct {
+	// Address is a host name or an IP address; empty when what MeshConfig says is none, and then nothing answers.
+	Address    string
+	Port       uint16
+	StatPrefix string
+	Timeout    time.Duration
+	// FailOpen lets requests pass when there is no answer.
+	FailOpen bool
 }
 
 // TLSParams bound the TLS handshake between sidecars. Versions are MeshConfig's words, for example "TLSv1_2".

@@ -7,6 +7,7 @@ import (
 
 	configv1alpha2 "openservicemesh.io/osm/api/config/v1alpha2"
 	"openservicemesh.io/osm/internal/core/meshid"
+	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/core/policy/meshconfig"
 	"openservicemesh.io/osm/internal/core/snapshot"
 )
@@ -64,7 +65,8 @@ func MeshOf(in *configv1alpha2.MeshConfig, td meshid.TrustDomain) snapshot.Mesh 
 			CipherSuites: slices.Clone(s.CipherSuites),
 			Curves:       slices.Clone(s.ECDHCurves),
 		},
-		FeatureFlags: flagsOf(in.Spec.FeatureFlags),
+		FeatureFlags:          flagsOf(in.Spec.FeatureFlags),
+		ExternalAuthorization: meshconfig.ExternalAuthorization(in),
 	}
 }
 
@@ -95,12 +97,15 @@ func flagsOf(f configv1alpha2.FeatureFlags) map[string]bool {
 		"enableAsyncProxyServiceMapping": f.EnableAsyncProxyServiceMapping,
 		"enableIngressBackendPolicy":     f.EnableIngressBackendPolicy,
 		"enableEnvoyActiveHealthChecks":  f.EnableEnvoyActiveHealthChecks,
-		"enableRetryPolicy":              f.EnableRetryPolicy,
 		"enableMeshRootCertificate":      f.EnableMeshRootCertificate,
 	} {
 		if on {
 			out[name] = true
 		}
+	}
+	// Retry policies act unless somebody has said no.
+	if f.EnableRetryPolicy != nil {
+		out[names.FlagRetryPolicy] = *f.EnableRetryPolicy
 	}
 	return out
 }

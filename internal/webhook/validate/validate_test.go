@@ -83,7 +83,9 @@ func TestMessages(t *testing.T) {
 		{"egress settings", "Egress", "{matches: [{apiGroup: policy.openservicemesh.io/v1alpha1, kind: UpstreamTrafficSetting, name: u}, {apiGroup: policy.openservicemesh.io/v1alpha1, kind: UpstreamTrafficSetting, name: v}]}",
 			"Cannot have more than 1 UpstreamTrafficSetting match"},
 
-		{"setting", "UpstreamTrafficSetting", "{host: desk.shop.svc.cluster.local, rateLimit: {local: {http: {responseStatusCode: 503}}}}", ""},
+		{"setting", "UpstreamTrafficSetting", "{host: desk.shop.svc.cluster.local, rateLimit: {local: {http: {requests: 1, unit: second, responseStatusCode: 503}}}}", ""},
+		{"setting elsewhere", "UpstreamTrafficSetting", "{host: desk.client.svc.cluster.local}", `"desk.client.svc.cluster.local" is a service of namespace "client", so its UpstreamTrafficSetting must be in that namespace, not in "shop"`},
+		{"setting unit", "UpstreamTrafficSetting", "{host: a.b, rateLimit: {local: {tcp: {connections: 1, unit: day}}}}", `spec.rateLimit.local.tcp.unit: "day" is not a unit; use second, minute or hour`},
 		{"setting host", "UpstreamTrafficSetting", "{host: 'http://x'}", `spec.host: "http://x" is not a fully qualified domain name`},
 		{"setting short host", "UpstreamTrafficSetting", "{host: cart}", `spec.host: "cart" is not a fully qualified domain name; a service`},
 		{"setting twice", "UpstreamTrafficSetting", "{host: Cart.shop.svc.cluster.local}", "is already the host of UpstreamTrafficSetting shop/old"},

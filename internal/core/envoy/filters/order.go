@@ -10,11 +10,20 @@ import (
 )
 
 // HTTP lists the HTTP filters of a chain. Authorization stands first: nothing else is spent on a request that is not
-// allowed. The router stands last, as Envoy demands.
+// allowed. What costs nothing (counting here) goes before what asks others. The router stands last, as Envoy demands.
 func HTTP(c ir.Chain) []*hcmv3.HttpFilter {
 	var out []*hcmv3.HttpFilter
 	if c.MTLS != nil && c.Side == "" {
 		out = append(out, httpRBAC())
+	}
+	if c.RequestRates {
+		out = append(out, localRateLimit())
+	}
+	if c.ExternalAuthorization != nil {
+		out = append(out, externalAuthorization(*c.ExternalAuthorization))
+	}
+	if c.RequestQuota != nil {
+		out = append(out, requestQuota(*c.RequestQuota))
 	}
 	return append(out, router())
 }
@@ -24,6 +33,12 @@ func Network(c ir.Chain) []*listenerv3.Filter {
 	var out []*listenerv3.Filter
 	if c.Access != nil {
 		out = append(out, networkRBAC(*c.Access))
+	}
+	if c.ConnectionRate != nil {
+		out = append(out, connectionRate(c))
+	}
+	if c.ConnectionQuota != nil {
+		out = append(out, connectionQuota(c))
 	}
 	if c.Protocol.IsHTTP() {
 		return append(out, connectionManager(c))

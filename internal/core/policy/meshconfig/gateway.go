@@ -12,17 +12,18 @@ import (
 
 // Check lists what is wrong with settings that are acted on.
 func Check(c *config.MeshConfig) []snapshot.Finding {
+	out := authorizationFindings(c)
 	g := c.Spec.Certificate.IngressGateway
 	if g == nil {
-		return nil
+		return out
 	}
 	if _, err := IngressGateway(g); err != nil {
-		return []snapshot.Finding{{
+		out = append(out, snapshot.Finding{
 			Object:   snapshot.ObjectRef{Kind: Kind, Namespace: c.Namespace, Name: c.Name},
 			Severity: snapshot.Warning, Reason: "InvalidIngressGateway",
-			Message: fmt.Sprintf("spec.certificate.ingressGateway: %v; no certificate is issued", err)}}
+			Message: fmt.Sprintf("spec.certificate.ingressGateway: %v; no certificate is issued", err)})
 	}
-	return nil
+	return out
 }
 
 // IngressGateway checks spec.certificate.ingressGateway and returns how long its certificate is to live: at least as long as

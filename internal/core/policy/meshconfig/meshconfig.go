@@ -1,5 +1,6 @@
-// Package meshconfig says which settings of a MeshConfig (config.openservicemesh.io/v1alpha2) are not acted on or wrong. Input: the
-// object. Output: findings, and settings checked. It imports the api types, pki and snapshot only; no policy kind.
+// Package meshconfig reads settings of a MeshConfig (config.openservicemesh.io/v1alpha2) that need judgement, and says which
+// make no sense or are not acted on. Input: the object. Output: values of the snapshot, findings, and settings checked. It
+// imports the api types, names, pki and snapshot only; no policy kind.
 package meshconfig
 
 import (
@@ -20,10 +21,8 @@ func Unsupported(c *config.MeshConfig) []snapshot.Finding {
 		on    bool
 		field string
 	}{
-		{c.Spec.Traffic.InboundExternalAuthorization.Enable, "spec.traffic.inboundExternalAuthorization.enable"},
 		{c.Spec.Observability.Tracing.Enable, "spec.observability.tracing.enable"},
 		{c.Spec.FeatureFlags.EnableEnvoyActiveHealthChecks, "spec.featureFlags.enableEnvoyActiveHealthChecks"},
-		{c.Spec.FeatureFlags.EnableRetryPolicy, "spec.featureFlags.enableRetryPolicy"},
 		{c.Spec.FeatureFlags.EnableMeshRootCertificate, "spec.featureFlags.enableMeshRootCertificate"},
 	} {
 		if s.on {

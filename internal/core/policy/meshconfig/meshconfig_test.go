@@ -3,20 +3,21 @@ package meshconfig
 import (
 	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	config "openservicemesh.io/osm/api/config/v1alpha2"
+	"openservicemesh.io/osm/internal/core/snapshot"
 )
 
 func TestUnsupported(t *testing.T) {
 	for spec, want := range map[string]string{
 		`{}`: "",
 		`{"traffic":{"enableEgress":true},"featureFlags":{"enableWASMStats":true,"enableEgressPolicy":true}}`: "",
-		`{"traffic":{"inboundExternalAuthorization":{"enable":true}}}`:                                        "spec.traffic.inboundExternalAuthorization.enable",
 		`{"observability":{"tracing":{"enable":true}}}`:                                                       "spec.observability.tracing.enable",
 		`{"featureFlags":{"enableEnvoyActiveHealthChecks":true}}`:                                             "spec.featureFlags.enableEnvoyActiveHealthChecks",
-		`{"featureFlags":{"enableRetryPolicy":true}}`:                                                         "spec.featureFlags.enableRetryPolicy",
+		`{"featureFlags":{"enableRetryPolicy":true}}`:                                                         "",
 		`{"featureFlags":{"enableMeshRootCertificate":true}}`:                                                 "spec.featureFlags.enableMeshRootCertificate",
 	} {
 		var c config.MeshConfig
@@ -57,4 +58,39 @@ func TestIngressGateway(t *testing.T) {
 		require.Contains(t, got[0].Message, want)
 	}
 	require.Empty(t, Check(&config.MeshConfig{}))
+}
+
+func TestExternalAuthorization(t *testing.T) {
+	for spec, want := range map[string]struct {
+		got      *snapshot.ExternalAuthorization
+		findings []string
+	}{
+		`{}`: {},
+		`{"enable":true,"address":"opa.authz","port":9191}`: {
+			got: &snapshot.ExternalAuthorization{Address: "opa.authz", Port: 9191, StatPrefix: "inboundExtAuthz", Timeout: time.Second}},
+		`{"enable":true,"address":"fd00::1","port":1,"statPrefix":"x","timeout":"20ms","failureModeAllow":true}`: {
+			got: &snapshot.ExternalAuthorization{Address: "fd00::1", Port: 1, StatPrefix: "x", Timeout: 20 * time.Millisecond, FailOpen: true}},
+		`{"enable":true,"timeout":"soon"}`: {
+			got: &snapshot.ExternalAuthorization{StatPrefix: "inboundExtAuthz", Timeout: time.Second},
+			findings: []string{
+				`spec.traffic.inboundExternalAuthorization.address: "" is neither a host name nor an IP address; until then every inbound HTTP request is answered 403`,
+				`spec.traffic.inboundExternalAuthorization.port: 0 is not a port; use 1 to 65535; until then every inbound HTTP request is answered 403`,
+				`spec.traffic.inboundExternalAuthorization.timeout: "soon" is not a duration above 0 and up to an hour, such as 500ms; 1s is used`}},
+		`{"enable":true,"address":"a_b","port":70000,"timeout":"2h","failureModeAllow":true}`: {
+			got: &snapshot.ExternalAuthorization{StatPrefix: "inboundExtAuthz", Timeout: time.Second, FailOpen: true},
+			findings: []string{
+				`spec.traffic.inboundExternalAuthorization.address: "a_b" is neither a host name nor an IP address; until then every inbound HTTP request passes, since failureModeAllow is true`,
+				`spec.traffic.inboundExternalAuthorization.port: 70000 is not a port; use 1 to 65535; until then every inbound HTTP request passes, since failureModeAllow is true`,
+				`spec.traffic.inboundExternalAuthorization.timeout: "2h" is not a duration above 0 and up to an hour, such as 500ms; 1s is used`}},
+	} {
+		var c config.MeshConfig
+		require.NoError(t, json.Unmarshal([]byte(`{"spec":{"traffic":{"inboundExternalAuthorization":`+spec+`}}}`), &c))
+		require.Equal(t, want.got, ExternalAuthorization(&c), spec)
+		var texts []string
+		for _, f := range Check(&c) {
+			require.Equal(t, snapshot.Error, f.Severity)
+			texts = append(texts, f.Message)
+		}
+		require.Equal(t, want.findings, texts, spec)
+	}
 }

@@ -3,6 +3,7 @@ package upstreamtrafficsetting
 import (
 	"fmt"
 	"math"
+	"time"
 
 	policyv1 "openservicemesh.io/osm/api/policy/v1alpha1"
 	"openservicemesh.io/osm/internal/core/ir"
@@ -30,11 +31,11 @@ func Limits(o *policyv1.UpstreamTrafficSetting) (*ir.Limits, error) {
 	}
 	if tcp := c.TCP; tcp != nil {
 		l.MaxConnections = number("tcp.maxConnections", tcp.MaxConnections)
-		d, derr := tcp.ConnectTimeout.Parse()
+		d, derr := duration("spec.connectionSettings.tcp.connectTimeout", tcp.ConnectTimeout)
 		if derr != nil {
-			return nil, fmt.Errorf("spec.connectionSettings.tcp.connectTimeout: %w", derr)
+			return nil, derr
 		}
-		l.ConnectTimeout = d
+		l.ConnectTimeout = time.Duration(d)
 	}
 	if http := c.HTTP; http != nil {
 		l.MaxRequests = number("http.maxRequests", http.MaxRequests)

@@ -1,5 +1,6 @@
-// Package upstreamtrafficsetting judges UpstreamTrafficSetting objects (policy.openservicemesh.io/v1alpha1). Input: the
-// objects. Output: why one is refused at admission. It imports the api types only; no other policy kind.
+// Package upstreamtrafficsetting compiles UpstreamTrafficSetting objects (policy.openservicemesh.io/v1alpha1). Input: the
+// objects. Output: limits of clients and of servers, findings, and why an object is refused at admission. It imports the api
+// types, meshid, names, snapshot and ir; no other policy kind.
 package upstreamtrafficsetting
 
 import (
@@ -17,22 +18,42 @@ const Kind = "UpstreamTrafficSetting"
 // Validate says why an object is refused at admission; nil when it is not. others are the objects of the kind there are, of
 // any namespace; two in one namespace must not speak of the same host, since only one could count.
 func Validate(o *policyv1.UpstreamTrafficSetting, others []*policyv1.UpstreamTrafficSetting) error {
+	if _, err := compile(o); err != nil {
+		return err
+	}
+	if err := namespace(o); err != nil {
+		return err
+	}
+	for _, other := range others {
+		if other.Namespace == o.Namespace && other.Name != o.Name && strings.EqualFold(other.Spec.Host, o.Spec.Host) {
+			return conflict(o, other.Name)
+		}
+	}
+	return nil
+}
+
+// host checks that the host is a whole name.
+func host(o *policyv1.UpstreamTrafficSetting) error {
 	if errs := validation.IsDNS1123Subdomain(strings.ToLower(o.Spec.Host)); len(errs) > 0 {
 		return fmt.Errorf("spec.host: %q is not a fully qualified domain name: %s", o.Spec.Host, strings.Join(errs, "; "))
 	}
 	if !strings.Contains(o.Spec.Host, ".") {
 		return fmt.Errorf("spec.host: %q is not a fully qualified domain name; a service of the mesh is <service>.<namespace>.svc.cluster.local", o.Spec.Host)
 	}
-	if err := codes(o); err != nil {
-		return err
-	}
-	for _, other := range others {
-		if other.Namespace == o.Namespace && other.Name != o.Name && strings.EqualFold(other.Spec.Host, o.Spec.Host) {
-			return fmt.Errorf("spec.host: %q is already the host of UpstreamTrafficSetting %s/%s; change that one instead",
-				o.Spec.Host, other.Namespace, other.Name)
-		}
+	return nil
+}
+
+// namespace checks that the object is where the service is that it is about: only who may write there may limit it.
+func namespace(o *policyv1.UpstreamTrafficSetting) error {
+	if id, mesh := service(o.Spec.Host); mesh && id.Namespace != o.Namespace {
+		return fmt.Errorf("spec.host: %q is a service of namespace %q, so its UpstreamTrafficSetting must be in that namespace, not in %q",
+			o.Spec.Host, id.Namespace, o.Namespace)
 	}
 	return nil
+}
+
+func conflict(o *policyv1.UpstreamTrafficSetting, other string) error {
+	return fmt.Errorf("spec.host: %q is already the host of UpstreamTrafficSetting %s/%s; change that one instead", o.Spec.Host, o.Namespace, other)
 }
 
 // codes checks every responseStatusCode; 0 is an absent one.
