@@ -40,6 +40,8 @@ func applets() []applet {
 		{"grpcget", "HOST:PORT", "one gRPC health check; exits like curl, 22 for a gRPC error", runGRPCGet},
 		{"load", "", "steady load on one URL; prints a JSON summary", runLoad},
 		{"watch", "", "polls one URL and prints a line whenever the outcome changes", runWatch},
+		{"authz", "", "gRPC external authorizer; request headers tell it what to say", runAuthz},
+		{"ratelimit", "", "gRPC rate limit service that counts in memory", runRateLimit},
 		{"sleep", "", "does nothing until it is stopped", runSleep},
 	}
 }

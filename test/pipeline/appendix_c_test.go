@@ -12,8 +12,8 @@ import (
 )
 
 // TestAppendixC is the outcome matrix of the reference, row for row, as far as it is built: what a client sees. Rows about
-// external authorization, rate limits, circuit breakers and the debug server are not built yet; those about injection are
-// not the sidecar's.
+// the debug server are not its business; circuit breakers are TestRealCircuitBreaker's; those about injection are not the
+// sidecar's.
 func TestAppendixC(t *testing.T) {
 	const grant = "walkthrough-5-allow"
 	buyer, thief := "bookbuyer.bookbuyer", "bookthief.bookthief"
@@ -47,6 +47,13 @@ func TestAppendixC(t *testing.T) {
 		{"IngressBackend https, another's certificate", "ingress-https", call{From: "outside", TLS: true, SNI: "a.example", Principal: "x.y.cluster.local", HTTP: "GET http://shop.shop/"}, "reset"},
 		{"egress policy", "egress-http", call{From: "client.client", To: "203.0.113.10:80", HTTP: "GET http://www.example.com/"}, "answered 200"},
 		{"egress policy, account not among its sources", "egress-http", call{From: "other.client", To: "203.0.113.10:80", HTTP: "GET http://www.example.com/"}, "refused"},
+		{"external authorization denies", "external-authorization", call{From: "client.client", HTTP: "GET http://shop.shop/look", Around: sim.Around{Authorizer: sim.No}}, "answered 403"},
+		{"external authorization does not answer", "external-authorization", call{From: "client.client", HTTP: "GET http://shop.shop/look"}, "answered 403"},
+		{"local rate limit", "settings-local-rate-http", call{From: "client.client", HTTP: "GET http://shop.shop/look", Around: sim.Around{Spent: true}}, "answered 429"},
+		{"local rate limit, configured code", "settings-local-rate-http", call{From: "client.client", HTTP: "GET http://shop.shop/buy/1", Around: sim.Around{Spent: true}}, "answered 503"},
+		{"global rate limit", "settings-global-rate-http", call{From: "client.client", HTTP: "GET http://shop.shop/", Around: sim.Around{Quota: sim.No}}, "answered 429"},
+		{"local rate limit, TCP", "settings-local-rate-tcp", call{From: "client.client", TCP: "shop.shop:5432", Around: sim.Around{Spent: true}}, "reset"},
+		{"global rate limit, TCP", "settings-global-rate-tcp", call{From: "client.client", TCP: "shop.shop:5432", Around: sim.Around{Quota: sim.No}}, "reset"},
 		{"no IngressBackend", "kinds-not-supported", call{From: "outside", TCP: "shop.shop:80"}, "reset"},
 	} {
 		t.Run(row.situation, func(t *testing.T) {

@@ -27,22 +27,37 @@ import (
 	"openservicemesh.io/osm/internal/testkit/envoycheck"
 )
 
+// realServerIP is the address of the pod behind every service of realInput.
+const realServerIP = "127.0.88.1"
+
 // realMesh is realInput with real sidecars.
 type realMesh struct {
 	*world
 	ca    *authority
 	ports map[string]int
+	// admins are the addresses of the sidecars' admin interfaces, by service account.
+	admins map[string]string
 }
 
 func newRealMesh(t *testing.T, permissive bool) *realMesh {
 	t.Helper()
-	m := &realMesh{ca: newAuthority(t), ports: map[string]int{}}
+	return newRealMeshWith(t, permissive, "")
+}
+
+// newRealMeshWith adds objects to realInput; those of the MeshConfig's kind replace its own.
+func newRealMeshWith(t *testing.T, permissive bool, more string) *realMesh {
+	t.Helper()
+	m := &realMesh{ca: newAuthority(t), ports: map[string]int{}, admins: map[string]string{}}
 	pairs := []string{"PERMISSIVE", strconv.FormatBool(permissive)}
-	for _, p := range []string{"PORT_WEB", "PORT_RPC", "PORT_DB", "PORT_ADMIN", "PORT_METRICS"} {
+	for _, p := range []string{"PORT_WEB", "PORT_RPC", "PORT_DB", "PORT_ADMIN", "PORT_METRICS", "PORT_LIMITS", "PORT_AUTHZ"} {
 		m.ports[p] = freePort(t)
 		pairs = append(pairs, p, strconv.Itoa(m.ports[p]))
 	}
-	text := strings.NewReplacer(pairs...).Replace(realInput)
+	input := realInput
+	if strings.Contains(more, "kind: MeshConfig") {
+		_, input, _ = strings.Cut(input, "---\n")
+	}
+	text := strings.NewReplacer(pairs...).Replace(input + more)
 	c := &testCase{name: "real", dir: "real"}
 	c.snap, c.findings = load(t, "real", []byte(text))
 	require.Empty(t, c.findings)
@@ -73,7 +88,11 @@ func (m *realMesh) start(t *testing.T, name, principal string) {
 	b, err := envoycheck.Static(m.view.Config(p.Key), m.view.Endpoints, m.ca.issue(t, principal))
 	require.NoError(t, err)
 	m.onLoopback(t, b, m.podIP(t, p))
+	admin := freePort(t)
+	b.Admin = &bootstrapv3.Admin{Address: tcpAddress("127.0.0.1", uint32(admin))}
+	m.admins[name] = fmt.Sprintf("127.0.0.1:%d", admin)
 	runEnvoy(t, b)
+	waitFor(t, m.admins[name])
 	for _, l := range b.StaticResources.Listeners {
 		a := l.Address.GetSocketAddress()
 		waitFor(t, net.JoinHostPort(a.Address, strconv.Itoa(int(a.GetPortValue()))))
@@ -100,6 +119,11 @@ func (m *realMesh) onLoopback(t *testing.T, b *bootstrapv3.Bootstrap, podIP stri
 		if l.Name == names.ListenerMetrics {
 			l.Address = tcpAddress(podIP, uint32(m.ports["PORT_METRICS"]))
 			out = append(out, l)
+			continue
+		}
+		if l.Name == names.ListenerOutbound && podIP == realServerIP {
+			// In permissive mode the server's sidecar takes calls to the services too. Without a network of its own it would
+			// take some of the client's.
 			continue
 		}
 		for _, c := range l.FilterChains {

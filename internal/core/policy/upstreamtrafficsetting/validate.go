@@ -5,6 +5,7 @@ package upstreamtrafficsetting
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -81,9 +82,21 @@ func codes(o *policyv1.UpstreamTrafficSetting) error {
 	return nil
 }
 
+// statuses are the error codes that Envoy knows; over another it refuses the whole configuration.
+var statuses = []int{
+	400, 401, 402, 403, 404, 405, 406, 407, 408, 409, 410, 411, 412, 413, 414, 415, 416, 417, 421, 422, 423, 424, 426, 428, 429, 431,
+	500, 501, 502, 503, 504, 505, 506, 507, 508, 510, 511,
+}
+
+// Statuses lists the codes that requests over a limit can be answered with.
+func Statuses() []int { return slices.Clone(statuses) }
+
 func code(field string, c int) error {
 	if c != 0 && (c < 400 || c > 599) {
 		return fmt.Errorf("%s.responseStatusCode: %d is not an error status; use 400 to 599", field, c)
+	}
+	if c != 0 && !slices.Contains(statuses, c) {
+		return fmt.Errorf("%s.responseStatusCode: %d is not a status the proxy knows; use one of %v", field, c, statuses)
 	}
 	return nil
 }
