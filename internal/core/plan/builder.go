@@ -67,7 +67,7 @@ func (b *builder) principals(ids []meshid.Identity) []string {
 
 // meshCluster adds the cluster (and the trust) of one port of a service and returns its name.
 func (b *builder) meshCluster(svc *snapshot.Service, port snapshot.ServicePort) string {
-	return b.addMeshCluster(svc.ID, port, b.accepted(svc))
+	return b.addMeshCluster(svc.ID, port, b.accepted(svc), b.clientLimits(svc.ID))
 }
 
 // accepted lists the certificate names of whoever may answer for a service.
@@ -78,13 +78,13 @@ func (b *builder) accepted(svc *snapshot.Service) []string {
 	return []string{NobodysName}
 }
 
-func (b *builder) addMeshCluster(id meshid.Service, port snapshot.ServicePort, accepted []string) string {
+func (b *builder) addMeshCluster(id meshid.Service, port snapshot.ServicePort, accepted []string, limits *ir.Limits) string {
 	name := names.UpstreamCluster(id, port.TargetPort)
 	trust := names.SecretRootOutbound(id)
 	b.addCluster(ir.Cluster{
 		Name: name, Kind: ir.Mesh, Protocol: port.Protocol, ServerName: id.FQDN(),
 		CertSecret: names.SecretServiceCert(b.key.Identity), TrustSecret: trust,
-		Limits: b.clientLimits(svc.ID),
+		Limits: limits,
 	})
 	b.trusts[trust] = ir.Trust{Secret: trust, Names: accepted}
 	return name

@@ -28,13 +28,13 @@ func (b *builder) podChains(svc *snapshot.Service, port snapshot.ServicePort, cl
 				chain.Match.Addresses = append(chain.Match.Addresses, a.String())
 			}
 		}
-		targets := []ir.Target{{Cluster: b.podCluster(port, pod), Weight: 100}}
+		targets := []ir.Target{{Cluster: b.podCluster(svc.ID, port, pod), Weight: 100}}
 		if port.Protocol.IsHTTP() {
 			chain.RouteConfig = names.OutboundRoutes(to)
 			b.addVirtualHost(chain.RouteConfig, false, ir.VirtualHost{
 				Name:   names.OutboundVirtualHost(pod.id.FQDN()),
 				Hosts:  names.ServiceHosts(pod.id, to, svc.ID.Namespace == b.key.Identity.Namespace),
-				Routes: []ir.Route{{Targets: targets}},
+				Routes: []ir.Route{{Targets: targets, Retry: b.retry(svc.ID)}},
 			})
 		} else {
 			chain.TCP = targets
@@ -85,9 +85,9 @@ func (b *builder) namedPods(svc *snapshot.Service, port snapshot.ServicePort) []
 }
 
 // podCluster adds the cluster and the trust of one named pod: it is known by its own account alone, whoever else backs
-// the service.
-func (b *builder) podCluster(port snapshot.ServicePort, pod namedPod) string {
-	return b.addMeshCluster(pod.id, port, b.principals(pod.identities))
+// the service. What is said about the service is said about each of its pods.
+func (b *builder) podCluster(svc meshid.Service, port snapshot.ServicePort, pod namedPod) string {
+	return b.addMeshCluster(pod.id, port, b.principals(pod.identities), b.clientLimits(svc))
 }
 
 // serverNames are the TLS names that sidecars of a service answer to. Pods of a headless service are called by names of
