@@ -60,7 +60,7 @@ func (b *builder) rawTargets(svc *snapshot.Service, port snapshot.ServicePort) [
 // rawCluster adds the twin of a cluster for bytes: the same endpoints and certificates, and another word in the handshake
 // by which the server's sidecar tells them from requests.
 func (b *builder) rawCluster(id meshid.Service, port snapshot.ServicePort, accepted []string) string {
-	c := b.clusters[b.addMeshCluster(id, port, accepted)]
+	c := b.clusters[b.addMeshCluster(id, port, accepted, b.clientLimits(id))]
 	c.EndpointsOf = c.Name
 	c.Name, c.Protocol, c.ALPN = names.UpstreamClusterBytes(id, port.TargetPort), meshid.TCP, names.ALPNMeshBytes
 	b.addCluster(c)
@@ -75,6 +75,7 @@ func (b *builder) inboundBytes(svc *snapshot.Service, http ir.Chain) []ir.Chain 
 		}
 		chain := ir.Chain{
 			Name: names.InboundChain(svc.ID, p.TargetPort, meshid.TCP), Match: http.Match, Protocol: meshid.TCP, MTLS: http.MTLS,
+			ConnectionRate: http.ConnectionRate, ConnectionQuota: http.ConnectionQuota,
 			TCP: []ir.Target{{Cluster: names.LocalCluster(svc.ID, p.TargetPort), Weight: 100}},
 		}
 		chain.Match.ALPN = names.ALPNMeshBytes
