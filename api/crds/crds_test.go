@@ -102,6 +102,8 @@ func TestPrinterColumns(t *testing.T) {
 		"tcproutes/v1alpha4":               {age},
 		"telemetries/v1alpha1":             {status, age},
 		"trafficsplits/v1alpha2":           {"Service=.spec.service", age},
+		"trafficsplits/v1alpha3":           {"Service=.spec.service", age},
+		"trafficsplits/v1alpha4":           {"Service=.spec.service", age},
 		"traffictargets/v1alpha3":          {age},
 		"upstreamtrafficsettings/v1alpha1": {status, age},
 	}

@@ -85,8 +85,8 @@ func Kinds() []Kind {
 		unserved(specsv1alpha4.GroupName, "v1alpha2", specsv1alpha4.KindTCPRoute, "tcproutes", "tr"),
 		unserved(specsv1alpha4.GroupName, "v1alpha1", specsv1alpha4.KindTCPRoute, "tcproutes", "tr"),
 
-		unserved(splitv1alpha2.GroupName, "v1alpha4", splitv1alpha2.KindTrafficSplit, "trafficsplits", "ts"),
-		unserved(splitv1alpha2.GroupName, "v1alpha3", splitv1alpha2.KindTrafficSplit, "trafficsplits", "ts"),
+		alike(splitv1alpha2.GroupVersion, "v1alpha4", splitv1alpha2.KindTrafficSplit, "trafficsplits", "ts"),
+		alike(splitv1alpha2.GroupVersion, "v1alpha3", splitv1alpha2.KindTrafficSplit, "trafficsplits", "ts"),
 		stored(splitv1alpha2.GroupVersion, splitv1alpha2.KindTrafficSplit, "trafficsplits", "ts"),
 	}
 }
@@ -112,6 +112,13 @@ func stored(gv schema.GroupVersion, kind, plural, short string) Kind {
 func deprecated(gv schema.GroupVersion, kind, plural, short string) Kind {
 	k := stored(gv, kind, plural, short)
 	k.Storage, k.Deprecated = false, true
+	return k
+}
+
+// alike is a version whose objects differ from the stored one's in apiVersion alone.
+func alike(gv schema.GroupVersion, version, kind, plural, short string) Kind {
+	k := stored(gv, kind, plural, short)
+	k.Version, k.Storage = version, false
 	return k
 }
 

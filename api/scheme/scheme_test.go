@@ -39,6 +39,8 @@ func TestServedIsWhatThePackagesName(t *testing.T) {
 		policyv1alpha1.UpstreamTrafficSettings,
 		specsv1alpha4.HTTPRouteGroups,
 		specsv1alpha4.TCPRoutes,
+		{Group: splitv1alpha2.GroupName, Version: "v1alpha4", Resource: "trafficsplits"},
+		{Group: splitv1alpha2.GroupName, Version: "v1alpha3", Resource: "trafficsplits"},
 		splitv1alpha2.TrafficSplits,
 	}, got)
 }

@@ -14,7 +14,13 @@ var unserved = map[string][]string{
 	"traffictargets.access.smi-spec.io": {"v1alpha2", "v1alpha1"},
 	"httproutegroups.specs.smi-spec.io": {"v1alpha3", "v1alpha2", "v1alpha1"},
 	"tcproutes.specs.smi-spec.io":       {"v1alpha3", "v1alpha2", "v1alpha1"},
-	"trafficsplits.split.smi-spec.io":   {"v1alpha4", "v1alpha3"},
+}
+
+// alike lists, by CRD name, versions that are served with the schema of the
+// stored one, whose objects differ in nothing but apiVersion: so they need no
+// conversion.
+var alike = map[string][]string{
+	"trafficsplits.split.smi-spec.io": {"v1alpha4", "v1alpha3"},
 }
 
 // oneOf lists, by CRD name, objects in the schema of which exactly one of some
@@ -64,6 +70,11 @@ func postProcess(def *apiext.CustomResourceDefinition) error {
 				return err
 			}
 		}
+	}
+	for _, name := range alike[def.Name] {
+		v := def.Spec.Versions[0].DeepCopy()
+		v.Name, v.Storage = name, false
+		def.Spec.Versions = append(def.Spec.Versions, *v)
 	}
 	for _, name := range unserved[def.Name] {
 		def.Spec.Versions = append(def.Spec.Versions, unservedVersion(name))

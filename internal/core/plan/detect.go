@@ -42,7 +42,7 @@ func (b *builder) detected(port snapshot.ServicePort, chain ir.Chain, id meshid.
 func (b *builder) rawTargets(svc *snapshot.Service, port snapshot.ServicePort) []ir.Target {
 	var out []ir.Target
 	var sum uint64
-	for _, backend := range b.planner.splits[svc.ID] {
+	for _, backend := range b.splitBytes(svc) {
 		to, ok := trafficsplit.BackendPort(b.planner.ports[backend.Service], port)
 		if !ok || !to.Undeclared {
 			continue

@@ -58,7 +58,7 @@ type namedPod struct {
 // namedPods lists the named pods behind a port, sorted by name. A TCP port that is split has none: its bytes tell no
 // name, so all of it follows the split.
 func (b *builder) namedPods(svc *snapshot.Service, port snapshot.ServicePort) []namedPod {
-	if !svc.Headless || !port.Protocol.IsHTTP() && len(b.planner.splits[svc.ID]) > 0 {
+	if !svc.Headless || !port.Protocol.IsHTTP() && len(b.split(svc, port)) > 0 {
 		return nil
 	}
 	byName := map[string]*namedPod{}

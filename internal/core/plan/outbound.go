@@ -89,7 +89,7 @@ func (b *builder) outboundChain(svc *snapshot.Service, port snapshot.ServicePort
 		b.addVirtualHost(chain.RouteConfig, false, ir.VirtualHost{
 			Name:   names.OutboundVirtualHost(svc.ID.FQDN()),
 			Hosts:  names.ServiceHosts(svc.ID, to, svc.ID.Namespace == b.key.Identity.Namespace),
-			Routes: []ir.Route{{Targets: targets, Retry: b.retry(svc.ID)}},
+			Routes: b.splitRoutes(svc, port, targets),
 		})
 	} else {
 		chain.TCP = targets
@@ -104,7 +104,7 @@ func (b *builder) addresses(svc *snapshot.Service, port snapshot.ServicePort) []
 		return slices.Clone(svc.ClusterIPs)
 	}
 	var out []netip.Addr
-	split := len(b.planner.splits[svc.ID]) > 0
+	split := len(b.split(svc, port)) > 0
 	for _, ep := range b.planner.snap.Endpoints[meshid.ServicePort{Service: svc.ID, Port: port.Port}] {
 		if b.owns(svc, ep) && (ep.Hostname == "" || split && !port.Protocol.IsHTTP()) {
 			out = append(out, ep.Addr.Addr())
@@ -118,7 +118,7 @@ func (b *builder) addresses(svc *snapshot.Service, port snapshot.ServicePort) []
 func (b *builder) targets(svc *snapshot.Service, port snapshot.ServicePort) []ir.Target {
 	var out []ir.Target
 	var sum uint64
-	for _, backend := range b.planner.splits[svc.ID] {
+	for _, backend := range b.split(svc, port) {
 		to, ok := trafficsplit.BackendPort(b.planner.ports[backend.Service], port)
 		if !ok {
 			continue

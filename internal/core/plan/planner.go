@@ -25,18 +25,21 @@ import (
 // Planner is a snapshot with its policies compiled: what every proxy's plan has in common. It is immutable, so plans
 // may be made from several goroutines.
 type Planner struct {
-	snap     *snapshot.Snapshot
-	splits   trafficsplit.Splits
-	byDest   map[meshid.Identity][]traffictarget.Grant
-	dests    map[meshid.Identity]map[meshid.Identity]bool // source → destinations it may call
-	apexes   map[meshid.Service][]meshid.Service          // backend → apexes split over it, sorted
-	tls      snapshot.TLSParams
-	ports    map[meshid.Service][]snapshot.ServicePort // the ports that the mesh carries
-	egress   map[meshid.Identity][]egress.Destination  // what is outside of the mesh
-	ingress  map[meshid.Service][]ingressbackend.Backend
-	settings upstreamtrafficsetting.Settings
-	retries  retry.Policies
-	findings []snapshot.Finding
+	snap   *snapshot.Snapshot
+	splits trafficsplit.Splits
+	// conditions are the requests that are split, of splits that say so.
+	conditions trafficsplit.Conditions
+	groups     routegroup.Groups
+	byDest     map[meshid.Identity][]traffictarget.Grant
+	dests      map[meshid.Identity]map[meshid.Identity]bool // source → destinations it may call
+	apexes     map[meshid.Service][]meshid.Service          // backend → apexes split over it, sorted
+	tls        snapshot.TLSParams
+	ports      map[meshid.Service][]snapshot.ServicePort // the ports that the mesh carries
+	egress     map[meshid.Identity][]egress.Destination  // what is outside of the mesh
+	ingress    map[meshid.Service][]ingressbackend.Backend
+	settings   upstreamtrafficsetting.Settings
+	retries    retry.Policies
+	findings   []snapshot.Finding
 }
 
 // New compiles the snapshot's policies.
@@ -73,6 +76,7 @@ func (p *Planner) KeyOf(pod *snapshot.Pod) Key {
 
 func (p *Planner) compileAccess() routegroup.Groups {
 	groups, f1 := routegroup.Compile(snapshot.List[*specs.HTTPRouteGroup](p.snap.Policies, routegroup.Kind))
+	p.groups = groups
 	ports, f2 := tcproute.Compile(snapshot.List[*specs.TCPRoute](p.snap.Policies, tcproute.Kind))
 	lookup := traffictarget.Lookup{
 		Match: func(ns, group, match string) ([]ir.RouteMatch, bool) {
@@ -104,7 +108,10 @@ func (p *Planner) compileSplits() {
 		Exists: func(id meshid.Service) bool { return p.snap.Service(id) != nil },
 		Ports:  func(id meshid.Service) []snapshot.ServicePort { return p.ports[id] },
 	}
-	p.splits, f = trafficsplit.Compile(snapshot.List[*split.TrafficSplit](p.snap.Policies, trafficsplit.Kind), services)
+	objects := snapshot.List[*split.TrafficSplit](p.snap.Policies, trafficsplit.Kind)
+	p.splits, f = trafficsplit.Compile(objects, services)
+	p.findings = append(p.findings, f...)
+	p.conditions, f = trafficsplit.CompileConditions(objects, services, p.allMatches)
 	p.findings = append(p.findings, f...)
 	for apex, backends := range p.splits {
 		for _, b := range backends {
@@ -114,6 +121,16 @@ func (p *Planner) compileSplits() {
 	for _, list := range p.apexes {
 		slices.SortFunc(list, meshid.Service.Compare)
 	}
+}
+
+// allMatches returns every match of a route group.
+func (p *Planner) allMatches(namespace, name string) ([]ir.RouteMatch, bool) {
+	group, ok := p.groups[routegroup.Key{Namespace: namespace, Name: name}]
+	var out []ir.RouteMatch
+	for _, list := range group {
+		out = append(out, list...)
+	}
+	return out, ok
 }
 
 // Plan computes the configuration of one kind of proxy.

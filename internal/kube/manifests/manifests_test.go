@@ -160,7 +160,7 @@ func TestErrorsNameThePlace(t *testing.T) {
 		"doubled field": {"apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {ports: [{port: 80, port: 81}]}\n",
 			[]string{"document 1", "port"}},
 		"unknown kind":    {"apiVersion: split.smi-spec.io/v1alpha2\nkind: TrafficSplitt\nmetadata: {name: s}\n", []string{`no kind "TrafficSplitt" in split.smi-spec.io/v1alpha2`}},
-		"unknown version": {"apiVersion: split.smi-spec.io/v1alpha4\nkind: TrafficSplit\nmetadata: {name: s}\n", []string{`no kind "TrafficSplit" in split.smi-spec.io/v1alpha4`}},
+		"unknown version": {"apiVersion: split.smi-spec.io/v1alpha1\nkind: TrafficSplit\nmetadata: {name: s}\n", []string{`no kind "TrafficSplit" in split.smi-spec.io/v1alpha1`}},
 		"no kind":         {"hello: world\n", []string{"document 1", "apiVersion and kind are missing"}},
 		"no name":         {"apiVersion: v1\nkind: Service\nspec: {}\n", []string{"metadata.name is missing"}},
 		"not YAML":        {"{{ template }}\n", []string{"document 1", "not YAML"}},

@@ -33,5 +33,12 @@ func Resource(resource string) schema.GroupResource {
 func addKnownTypes(s *runtime.Scheme) error {
 	s.AddKnownTypes(GroupVersion, &TrafficSplit{}, &TrafficSplitList{})
 	metav1.AddToGroupVersion(s, GroupVersion)
+	// Later versions have the same fields, so they are read into the same types.
+	for _, version := range []string{"v1alpha3", "v1alpha4"} {
+		gv := schema.GroupVersion{Group: GroupName, Version: version}
+		s.AddKnownTypeWithName(gv.WithKind(KindTrafficSplit), &TrafficSplit{})
+		s.AddKnownTypeWithName(gv.WithKind(KindTrafficSplit+"List"), &TrafficSplitList{})
+		metav1.AddToGroupVersion(s, gv)
+	}
 	return nil
 }

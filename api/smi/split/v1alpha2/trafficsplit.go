@@ -47,6 +47,26 @@ type TrafficSplitSpec struct {
 
 	// backends are the services that answer.
 	Backends []TrafficSplitBackend `json:"backends"`
+
+	// matches are HTTPRouteGroups of the same namespace, as of v1alpha3. With
+	// any, only requests that one of their matches fits are split; the others
+	// go to the service itself.
+	// +optional
+	Matches []TrafficSplitMatch `json:"matches,omitempty"`
+}
+
+// TrafficSplitMatch names a group of matches.
+type TrafficSplitMatch struct {
+	// apiGroup is not looked at.
+	// +optional
+	APIGroup string `json:"apiGroup,omitempty"`
+
+	// kind of the object.
+	// +kubebuilder:validation:Enum=HTTPRouteGroup
+	Kind string `json:"kind"`
+
+	// name of the object.
+	Name string `json:"name"`
 }
 
 // TrafficSplitBackend is a service that answers, and its share.

@@ -1,4 +1,4 @@
-// Package trafficsplit compiles TrafficSplit objects (split.smi-spec.io/v1alpha2). Input: the objects and the services
+// Package trafficsplit compiles TrafficSplit objects (split.smi-spec.io, every version). Input: the objects and the services
 // of the snapshot. Output: the weighted backends of each apex service, and findings. It imports the api types, meshid
 // and snapshot; no other policy kind.
 package trafficsplit
