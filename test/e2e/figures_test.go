@@ -113,18 +113,15 @@ func TestUnsupportedKindSaysSo(t *testing.T) {
 	walkthroughMesh(t)
 	const manifest = `
 apiVersion: policy.openservicemesh.io/v1alpha1
-kind: Retry
+kind: Telemetry
 metadata: {name: again, namespace: bookbuyer}
-spec:
-  source: {kind: ServiceAccount, name: bookbuyer, namespace: bookbuyer}
-  destinations: [{kind: Service, name: bookstore, namespace: bookstore}]
-  retryPolicy: {retryOn: "5xx", perTryTimeout: 1s, numRetries: 5, retryBackoffBaseInterval: 1s}
+spec: {accessLog: {format: "%START_TIME%"}}
 `
 	if out, err := kubectlStdin(t, manifest, "apply", "-f", "-"); err != nil {
 		t.Fatal(out)
 	}
 	t.Cleanup(func() {
-		_, _ = mesh.Run(context.Background(), "kubectl", "delete", "retry", "again", "-n", "bookbuyer", "--ignore-not-found")
+		_, _ = mesh.Run(context.Background(), "kubectl", "delete", "telemetry", "again", "-n", "bookbuyer", "--ignore-not-found")
 	})
 	eventually(t, 20*time.Second, func() error {
 		var o struct {
@@ -132,7 +129,7 @@ spec:
 				Conditions []struct{ Type, Status, Reason string }
 			}
 		}
-		if err := json.Unmarshal([]byte(kubectl(t, "get", "retry", "again", "-n", "bookbuyer", "-o", "json")), &o); err != nil {
+		if err := json.Unmarshal([]byte(kubectl(t, "get", "telemetry", "again", "-n", "bookbuyer", "-o", "json")), &o); err != nil {
 			return err
 		}
 		for _, c := range o.Status.Conditions {
