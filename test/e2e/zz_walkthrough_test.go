@@ -1,7 +1,10 @@
 package e2e
 
 import (
+	"context"
 	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -16,6 +19,7 @@ func TestWalkthroughEnds(t *testing.T) {
 	if err := walkthrough.Remove(t.Context(), story()); err != nil {
 		t.Fatal(err)
 	}
+	t.Run("missing rights", missingRights) // a mesh that is there would be the first thing to be told
 }
 
 func TestWalkthroughManaged(t *testing.T) {
@@ -42,5 +46,33 @@ func walkthroughMesh(t *testing.T) {
 	once.Do(func() { onceErr = walkthrough.Run(t.Context(), story()) })
 	if onceErr != nil {
 		t.Fatalf("the mesh of the walk-through could not be made: %v", onceErr)
+	}
+}
+
+// Somebody who may look but not install is told which rights are missing, before anything is made.
+func missingRights(t *testing.T) {
+	kubectl(t, "create", "clusterrolebinding", "e2e-looker", "--clusterrole=view", "--serviceaccount=outside:default")
+	t.Cleanup(func() {
+		_, _ = mesh.Run(context.Background(), "kubectl", "delete", "clusterrolebinding", "e2e-looker")
+	})
+	config := filepath.Join(t.TempDir(), "kubeconfig")
+	admin, err := os.ReadFile(mesh.Kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(config, admin, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	token := kubectl(t, "create", "token", "default", "-n", "outside")
+	kubectl(t, "--kubeconfig", config, "config", "set-credentials", "looker", "--token="+token)
+	kubectl(t, "--kubeconfig", config, "config", "set-context", "--current", "--user=looker")
+	cmd := mesh.Command(t.Context(), "osm", "install", "--osm-namespace", "two")
+	cmd.Env = append(cmd.Env, "KUBECONFIG="+config)
+	out, err := cmd.CombinedOutput()
+	if exitCode(err) != 1 || !strings.Contains(string(out), "clusterroles.rbac.authorization.k8s.io") {
+		t.Errorf("want exit 1 and the missing rights, got %v:\n%s", err, out)
+	}
+	if _, err := mesh.Run(t.Context(), "kubectl", "get", "namespace", "two"); err == nil {
+		t.Error("the refused install made its namespace")
 	}
 }
