@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -53,6 +54,14 @@ func sidecarMode(t *testing.T, ctx context.Context, mode string) {
 			t.Fatal(err)
 		}
 	}
+	// The API server goes on asking the injector that is leaving, over the connection it has, until that one is gone.
+	eventually(t, 60*time.Second, func() error {
+		out, err := mesh.Run(ctx, "kubectl", "get", "pods", "-n", meshNamespace, "-l", "app=osm-injector", "-o", "name")
+		if n := len(strings.Fields(out)); err != nil || n != 1 {
+			return fmt.Errorf("%d injectors (%v)", n, err)
+		}
+		return nil
+	})
 }
 
 // restartAll restarts the applications at once and waits until only new pods run.
