@@ -126,7 +126,7 @@ func TestIngressBackend(t *testing.T) {
 func mutualTLS(t *testing.T) {
 	meshConfig(t, gatewayJS)
 	secret := func(jsonpath string) (string, error) {
-		out, err := mesh.Run(t.Context(), "kubectl", "get", "secret", "osm-nginx-client-cert", "-n", meshNamespace, "-o", "jsonpath="+jsonpath)
+		out, err := mesh.Output(t.Context(), "kubectl", "get", "secret", "osm-nginx-client-cert", "-n", meshNamespace, "-o", "jsonpath="+jsonpath)
 		return strings.TrimSpace(out), err
 	}
 	eventually(t, 20*time.Second, func() error { _, err := secret("{.type}"); return err })

@@ -52,7 +52,7 @@ func run(m *testing.M) int {
 // kubectl runs kubectl and fails the test when it fails.
 func kubectl(t *testing.T, args ...string) string {
 	t.Helper()
-	out, err := mesh.Run(t.Context(), "kubectl", args...)
+	out, err := mesh.Output(t.Context(), "kubectl", args...)
 	if err != nil {
 		t.Fatal(err)
 	}

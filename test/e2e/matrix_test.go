@@ -163,7 +163,7 @@ func call(t *testing.T, r row) string {
 	} else {
 		pod = append(pod, "get", "-timeout", "3s", r.url)
 	}
-	out, err := mesh.Run(t.Context(), "kubectl", pod...)
+	out, err := mesh.Output(t.Context(), "kubectl", pod...)
 	switch code := exitCode(err); {
 	case code == 7:
 		return "refused"

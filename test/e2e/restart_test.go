@@ -27,7 +27,7 @@ func startLoad(t *testing.T, seconds, rate int) func() load {
 	}
 	done := make(chan result, 1)
 	go func() {
-		out, err := mesh.Run(t.Context(), "kubectl", "exec", "-n", "bookbuyer", "prober", "-c", "prober", "--", "osm-meshtest", "load",
+		out, err := mesh.Output(t.Context(), "kubectl", "exec", "-n", "bookbuyer", "prober", "-c", "prober", "--", "osm-meshtest", "load",
 			"-url", "http://bookstore.bookstore:14001/buy-a-book/new", "-duration", fmt.Sprintf("%ds", seconds), "-rate", fmt.Sprint(rate))
 		done <- result{out, err}
 	}()
@@ -109,7 +109,7 @@ func TestTwoControllers(t *testing.T) {
 
 // connected fails unless the controllers together have at least n proxies.
 func connected(t *testing.T, n int) error {
-	pods, err := mesh.Run(t.Context(), "kubectl", "get", "pods", "-n", meshNamespace, "-l", "app=osm-controller",
+	pods, err := mesh.Output(t.Context(), "kubectl", "get", "pods", "-n", meshNamespace, "-l", "app=osm-controller",
 		"--field-selector=status.phase=Running", "-o", "jsonpath={.items[*].metadata.name}")
 	if err != nil {
 		return err

@@ -56,7 +56,7 @@ func sidecarMode(t *testing.T, ctx context.Context, mode string) {
 	}
 	// The API server goes on asking the injector that is leaving, over the connection it has, until that one is gone.
 	eventually(t, 60*time.Second, func() error {
-		out, err := mesh.Run(ctx, "kubectl", "get", "pods", "-n", meshNamespace, "-l", "app=osm-injector", "-o", "name")
+		out, err := mesh.Output(ctx, "kubectl", "get", "pods", "-n", meshNamespace, "-l", "app=osm-injector", "-o", "name")
 		if n := len(strings.Fields(out)); err != nil || n != 1 {
 			return fmt.Errorf("%d injectors (%v)", n, err)
 		}

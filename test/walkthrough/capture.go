@@ -9,7 +9,7 @@ import (
 // captureIsTLS looks at the bytes on the interface of bookstore's pod while bookbuyer calls. It needs to stand in the
 // cluster's network, so it runs on the local cluster only.
 func (s *Story) captureIsTLS(ctx context.Context) error {
-	ip, err := s.quiet(ctx, "kubectl", "get", "pods", "-n", "bookstore", "-l", "app=bookstore", "-o", "jsonpath={.items[0].status.podIP}")
+	ip, err := s.cluster.Output(ctx, "kubectl", "get", "pods", "-n", "bookstore", "-l", "app=bookstore", "-o", "jsonpath={.items[0].status.podIP}")
 	if err != nil {
 		return err
 	}

@@ -106,7 +106,7 @@ func (s *Story) checkUpgradeKeeps(ctx context.Context) error {
 	if err := expect(out, fmt.Sprintf("OSM successfully upgraded mesh [osm] in namespace [%s]", s.Namespace)); err != nil {
 		return err
 	}
-	level, err := s.quiet(ctx, "kubectl", "get", "meshconfig", "osm-mesh-config", "-n", s.Namespace, "-o", "jsonpath={.spec.sidecar.logLevel}")
+	level, err := s.cluster.Output(ctx, "kubectl", "get", "meshconfig", "osm-mesh-config", "-n", s.Namespace, "-o", "jsonpath={.spec.sidecar.logLevel}")
 	if err != nil || level != "warning" {
 		return errors.Join(err, fmt.Errorf("after the upgrade spec.sidecar.logLevel is %q, want the changed value \"warning\"", level))
 	}

@@ -60,7 +60,7 @@ func (s *Story) startProbers(ctx context.Context) error {
 
 // prober runs an applet in the pod beside bookbuyer.
 func (s *Story) prober(ctx context.Context, args ...string) (string, error) {
-	return s.quiet(ctx, "kubectl", append([]string{"exec", "-n", "bookbuyer", "prober", "-c", "prober", "--", "osm-meshtest"}, args...)...)
+	return s.cluster.Output(ctx, "kubectl", append([]string{"exec", "-n", "bookbuyer", "prober", "-c", "prober", "--", "osm-meshtest"}, args...)...)
 }
 
 // change makes a change and measures how long it takes until calls end differently: a poller inside the mesh writes the

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -102,6 +103,18 @@ func (c *Cluster) Run(ctx context.Context, name string, args ...string) (string,
 	out, err := c.Command(ctx, name, args...).CombinedOutput()
 	if err != nil {
 		return string(out), fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out), nil
+}
+
+// Output is Run for what a program reads: standard output alone. kubectl writes remarks of its own to standard error.
+func (c *Cluster) Output(ctx context.Context, name string, args ...string) (string, error) {
+	cmd := c.Command(ctx, name, args...)
+	var remarks bytes.Buffer
+	cmd.Stderr = &remarks
+	out, err := cmd.Output()
+	if err != nil {
+		return string(out), fmt.Errorf("%s %s: %w\n%s%s", name, strings.Join(args, " "), err, out, remarks.String())
 	}
 	return string(out), nil
 }
