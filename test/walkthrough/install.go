@@ -22,11 +22,21 @@ func (s *Story) clean(ctx context.Context) error {
 			}
 		}
 	}
-	_, err := s.quiet(ctx, "kubectl", "delete", "namespace", "--ignore-not-found", "--wait", "--timeout=90s",
-		"bookbuyer", "bookstore", "bookwarehouse", "bookthief", "outside", "osm-system", "arc-osm-system")
+	args := append([]string{"delete", "namespace", "--ignore-not-found"}, everything...)
+	if _, err := s.quiet(ctx, "kubectl", append(args, "--wait=false")...); err != nil {
+		return err
+	}
+	// Nobody is served any more, so nobody has to be waited for.
+	for _, ns := range everything {
+		_, _ = s.quiet(ctx, "kubectl", "delete", "pods", "--all", "-n", ns, "--grace-period=0", "--force", "--wait=false")
+	}
+	_, err := s.quiet(ctx, "kubectl", append(args, "--wait", "--timeout=90s")...)
 	s.ok("no mesh and no applications")
 	return err
 }
+
+// everything is each namespace that a telling makes.
+var everything = []string{"bookbuyer", "bookstore", "bookwarehouse", "bookthief", "outside", "osm-system", "arc-osm-system"}
 
 func (s *Story) install(ctx context.Context) error {
 	args := []string{"install", "--osm-namespace", s.Namespace}
