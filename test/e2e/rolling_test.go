@@ -57,8 +57,11 @@ func sidecarMode(t *testing.T, ctx context.Context, mode string) {
 	// The API server goes on asking the injector that is leaving, over the connection it has, until that one is gone.
 	eventually(t, 60*time.Second, func() error {
 		out, err := mesh.Output(ctx, "kubectl", "get", "pods", "-n", meshNamespace, "-l", "app=osm-injector", "-o", "name")
-		if n := len(strings.Fields(out)); err != nil || n != 1 {
-			return fmt.Errorf("%d injectors (%v)", n, err)
+		if err != nil {
+			return err
+		}
+		if n := len(strings.Fields(out)); n != 1 {
+			return fmt.Errorf("%d injectors, want the new one alone", n)
 		}
 		return nil
 	})
