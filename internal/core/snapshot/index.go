@@ -67,7 +67,7 @@ func (s *Snapshot) podsBehind(svc *Service, pods []*Pod) []*Pod {
 	var out []*Pod
 	if len(svc.Selector) > 0 {
 		for _, pod := range pods {
-			if selects(svc.Selector, pod.Labels) {
+			if Selects(svc.Selector, pod.Labels) {
 				out = append(out, pod)
 			}
 		}
@@ -87,7 +87,9 @@ func (s *Snapshot) podsBehind(svc *Service, pods []*Pod) []*Pod {
 	return out
 }
 
-func selects(selector, labels map[string]string) bool {
+// Selects reports whether a Service's selector fits a pod's labels: every pair must be there. An empty selector fits every
+// pod, so callers ask first whether there is one.
+func Selects(selector, labels map[string]string) bool {
 	for k, v := range selector {
 		if got, ok := labels[k]; !ok || got != v {
 			return false

@@ -18,6 +18,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"openservicemesh.io/osm/internal/core/names"
+	"openservicemesh.io/osm/internal/core/snapshot"
 )
 
 // cluster is the objects, and does by turns what controllers of a real cluster do.
@@ -125,7 +126,7 @@ func (c *cluster) addEndpoints() {
 			continue
 		}
 		for _, p := range pods {
-			if p.Namespace == svc.Namespace && selects(svc.Spec.Selector, p.Labels) && !finished(p) {
+			if p.Namespace == svc.Namespace && snapshot.Selects(svc.Spec.Selector, p.Labels) && !finished(p) {
 				c.objects = append(c.objects, endpointSlice(svc, p))
 			}
 		}
@@ -134,15 +135,6 @@ func (c *cluster) addEndpoints() {
 
 func finished(p *corev1.Pod) bool {
 	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
-}
-
-func selects(selector, labels map[string]string) bool {
-	for k, v := range selector {
-		if got, ok := labels[k]; !ok || got != v {
-			return false
-		}
-	}
-	return true
 }
 
 func endpointSlice(svc *corev1.Service, p *corev1.Pod) *discoveryv1.EndpointSlice {

@@ -193,7 +193,7 @@ func (s *State) portOfPods(row convert.Service, name string) uint16 {
 		return best
 	}
 	for k, pod := range s.pods.rows {
-		if k.Namespace != row.ID.Namespace || !selects(row.Selector, pod.Labels) {
+		if k.Namespace != row.ID.Namespace || !snapshot.Selects(row.Selector, pod.Labels) {
 			continue
 		}
 		if p := pod.PortNames[name]; p != 0 && (best == 0 || p < best) {

@@ -55,12 +55,3 @@ func compareEndpoints(a, b snapshot.Endpoint) int {
 	return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(b.Pod.Name, a.Pod.Name), cmp.Compare(b.Pod.UID, a.Pod.UID),
 		cmp.Compare(b.Hostname, a.Hostname))
 }
-
-func selects(selector, labels map[string]string) bool {
-	for k, v := range selector {
-		if got, ok := labels[k]; !ok || got != v {
-			return false
-		}
-	}
-	return true
-}
