@@ -20,6 +20,12 @@ help: ## Show this list.
 demo: build ## Run the walk-through on a local cluster, or on yours with CLUSTER=current.
 	go run ./test/walkthrough/cmd -cluster=$(or $(CLUSTER),local) $(DEMO_FLAGS)
 
+.PHONY: bars
+bars: build ## The measured bars as limits, on a machine that does nothing else: the walk-through's, the local cluster's and the webhook's.
+	OSM_BARS=strict go run ./test/walkthrough/cmd
+	go run ./bench/injection -n 2000 -max 5ms
+	OSM_BARS=strict $(MAKE) --no-print-directory cluster
+
 .PHONY: test
 test: ## Every check and every suite, end-to-end tests on a local cluster included.
 	$(STAGE) check    $(MAKE) --no-print-directory check

@@ -26,6 +26,7 @@ import (
 
 	"openservicemesh.io/osm/internal/core/envoy"
 	"openservicemesh.io/osm/internal/testkit/envoycheck"
+	"openservicemesh.io/osm/internal/testkit/figure"
 	"openservicemesh.io/osm/internal/testkit/xdsserver"
 	"openservicemesh.io/osm/internal/testkit/xdstest"
 	"openservicemesh.io/osm/internal/xds"
@@ -162,9 +163,9 @@ func took(t *testing.T, what string, limit time.Duration, f func()) {
 	t.Helper()
 	begin := time.Now()
 	f()
-	d := time.Since(begin)
-	t.Logf("%s: %v", what, d.Round(100*time.Microsecond))
-	require.Less(t, d, limit, what)
+	words, err := figure.Bar{What: what, Limit: limit}.Judge(time.Since(begin))
+	require.NoError(t, err)
+	t.Log(words)
 }
 
 func TestRealEnvoy(t *testing.T) {

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"openservicemesh.io/osm/internal/testkit/figure"
 )
 
-const installBar = 15 * time.Second
+var installBar = figure.Bar{What: "ready", Limit: 15 * time.Second}
 
 // clean removes what an earlier telling left.
 func (s *Story) clean(ctx context.Context) error {
@@ -57,10 +59,11 @@ func (s *Story) install(ctx context.Context) error {
 	if err := expect(out, fmt.Sprintf("OSM installed successfully in namespace [%s] with mesh name [osm]", s.Namespace)); err != nil {
 		return err
 	}
-	if took > installBar {
-		return fmt.Errorf("ready after %.1f s; the bar is %s", took.Seconds(), installBar)
+	words, err := installBar.Judge(took)
+	if err != nil {
+		return err
 	}
-	s.ok("ready after %.1f s (bar: %s)", took.Seconds(), installBar)
+	s.ok("%s", words)
 	return errors.Join(s.checkControlPlane(ctx), s.checkMeshConfig(ctx), s.checkUpgradeKeeps(ctx))
 }
 

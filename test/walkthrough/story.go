@@ -63,10 +63,12 @@ func (o Options) tell(ctx context.Context, list []step) error {
 	s := &Story{Options: o, shell: shell{cluster: o.Cluster, out: o.Out}, began: time.Now()}
 	for _, st := range list {
 		s.title(st.title)
+		began := time.Now()
 		if err := st.run(s, ctx); err != nil {
 			s.diagnose(ctx)
 			return fmt.Errorf("step %q in %s: %w", st.title, o.Namespace, err)
 		}
+		s.say("   (step %s took %.0f s)", st.title[:1], time.Since(began).Seconds())
 	}
 	s.say("\nThe walk-through in %s: every step as it should be, %.0f s.", o.Namespace, time.Since(s.began).Seconds())
 	return nil
