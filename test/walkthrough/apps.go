@@ -69,12 +69,8 @@ func (s *Story) buyerSays(ctx context.Context, what string, parts ...string) err
 	})
 }
 
-// restart restarts every application and waits until all its pods are ready in the given number of containers.
-func (s *Story) restart(ctx context.Context, ready string) error {
-	list := append([]string{}, apps...)
-	if _, err := s.quiet(ctx, "kubectl", "get", "deployment", "-n", "bookthief", "bookthief"); err == nil {
-		list = append(list, "bookthief")
-	}
+// restart restarts applications and waits until all their pods are ready in the given number of containers.
+func (s *Story) restart(ctx context.Context, ready string, list ...string) error {
 	for _, app := range list {
 		args := []string{"rollout", "restart", "deployment", app, "-n", app}
 		if _, err := s.quiet(ctx, "kubectl", "get", "deployment", "-n", app, app+"-v2"); err == nil {

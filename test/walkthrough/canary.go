@@ -70,10 +70,10 @@ func (s *Story) moveUnderLoad(ctx context.Context) error {
 	}
 	done := make(chan result, 1)
 	go func() {
-		sum, err := s.load(ctx, "-duration", "6s", "-rate", "150")
+		sum, err := s.load(ctx, "-duration", "4s", "-rate", "200")
 		done <- result{sum, err}
 	}()
-	time.Sleep(2 * time.Second)
+	time.Sleep(1500 * time.Millisecond)
 	_, err := s.run(ctx, "kubectl", "patch", "trafficsplit", splitName, "-n", "bookstore", "--type=merge", "-p",
 		`{"spec":{"backends":[{"service":"bookstore","weight":0},{"service":"bookstore-v2","weight":100}]}}`)
 	r := <-done

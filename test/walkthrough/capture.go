@@ -13,7 +13,7 @@ func (s *Story) captureIsTLS(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cmd := s.Cluster.Inside(ctx, "go", "run", "./test/walkthrough/capture", "-ip", ip, "-port", "14001", "-seconds", "4")
+	cmd := s.Cluster.Inside(ctx, "go", "run", "./test/walkthrough/capture", "-ip", ip, "-port", "14001", "-seconds", "3")
 	if cmd == nil {
 		s.say("   (no packet capture: only the local cluster's network can be entered)")
 		return nil

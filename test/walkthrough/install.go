@@ -154,7 +154,7 @@ func (s *Story) remove(ctx context.Context) error {
 		return fmt.Errorf("the applications do not run any more: %w", err)
 	}
 	s.ok("the applications are left running")
-	if err := s.restart(ctx, "1/1"); err != nil {
+	if err := s.restart(ctx, "1/1", append([]string{"bookthief"}, apps...)...); err != nil {
 		return err
 	}
 	return s.buyerSays(ctx, "works without the mesh again", "Server: n/a", "Status: 200 OK", succeeded)

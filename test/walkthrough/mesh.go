@@ -17,7 +17,14 @@ func (s *Story) onboard(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := s.restart(ctx, "2/2"); err != nil {
+	// Both are needed later and come up while the applications restart.
+	if err := s.thiefJoins(ctx); err != nil {
+		return err
+	}
+	if err := s.applyProbers(ctx); err != nil {
+		return err
+	}
+	if err := s.restart(ctx, "2/2", apps...); err != nil {
 		return err
 	}
 	desc, err := s.quiet(ctx, "kubectl", "describe", "pod", "-n", "bookbuyer", "-l", "app=bookbuyer")
@@ -31,7 +38,7 @@ func (s *Story) onboard(ctx context.Context) error {
 	if err := s.buyerSays(ctx, "bookbuyer buys, through the mesh", "Identity: bookstore-v1", "Server: envoy", "Status: 200 OK", succeeded); err != nil {
 		return err
 	}
-	if err := s.startProbers(ctx); err != nil {
+	if err := s.proberReady(ctx); err != nil {
 		return err
 	}
 	if err := s.outsiderIsReset(ctx); err != nil {
@@ -79,7 +86,7 @@ func (s *Story) allow(ctx context.Context) error {
 	if err := s.notFoundOutsideTheGroup(ctx); err != nil {
 		return err
 	}
-	return s.thief(ctx)
+	return s.thiefIsShutOut(ctx)
 }
 
 func (s *Story) notFoundOutsideTheGroup(ctx context.Context) error {
@@ -94,17 +101,18 @@ func (s *Story) notFoundOutsideTheGroup(ctx context.Context) error {
 	return nil
 }
 
-// thief joins the mesh, is in no policy, and stays shut out.
-func (s *Story) thief(ctx context.Context) error {
-	if err := s.apply(ctx, appsDir+"bookthief.yaml"); err != nil {
+// thiefJoins deploys bookthief into a namespace of the mesh: with a sidecar from the start, and in no policy.
+func (s *Story) thiefJoins(ctx context.Context) error {
+	if _, err := s.run(ctx, "kubectl", "create", "namespace", "bookthief"); err != nil {
 		return err
 	}
 	if _, err := s.run(ctx, "osm", "namespace", "add", "bookthief"); err != nil {
 		return err
 	}
-	if _, err := s.run(ctx, "kubectl", "rollout", "restart", "deployment", "bookthief", "-n", "bookthief"); err != nil {
-		return err
-	}
+	return s.apply(ctx, appsDir+"bookthief.yaml")
+}
+
+func (s *Story) thiefIsShutOut(ctx context.Context) error {
 	err := s.until(ctx, 60*time.Second, "bookthief is 2/2", func() error { return s.onlyPods(ctx, "bookthief", "2/2") })
 	if err != nil {
 		return err

@@ -42,15 +42,16 @@ spec:
   - {name: prober, image: "REGISTRY/osm-meshtest:TAG", args: [sleep], resources: {requests: {cpu: 10m}}}
 `
 
-func (s *Story) startProbers(ctx context.Context) error {
+func (s *Story) applyProbers(ctx context.Context) error {
 	registry := s.Registry
 	if registry == "" {
 		registry = "openservicemesh"
 	}
 	text := strings.NewReplacer("REGISTRY", registry, "TAG", version.Version).Replace(probers)
-	if err := s.applyText(ctx, text); err != nil {
-		return err
-	}
+	return s.applyText(ctx, text)
+}
+
+func (s *Story) proberReady(ctx context.Context) error {
 	for _, ns := range []string{"outside", "bookbuyer"} {
 		if _, err := s.quiet(ctx, "kubectl", "wait", "pod", "prober", "-n", ns, "--for=condition=Ready", "--timeout=60s"); err != nil {
 			return err
