@@ -1,9 +1,8 @@
 // Command injection measures how long the injection webhook takes to answer, on one core: decoding the request, deciding,
-// patching, encoding the response. It sends sample reviews (testdata/reviews, written by hand
-// after what an API server sends) through the real HTTP handler and prints
-// p50, p99 and the rate, by the clock and by the processor time this program used, garbage collection included. On a
-// machine that does nothing else the two are the same; -max compares p99 of the processor time, which does not depend on
-// what else runs here.
+// patching, encoding the response. It sends recorded reviews (testdata/reviews, which bench/injection/record wrote: pods of
+// every controller, of one to seven containers) in turn through the real HTTP handler and prints p50, p99 and the rate, by
+// the clock and by the processor time this program used, garbage collection included. On a machine that does nothing else
+// the two are the same; -max compares p99 of the processor time, which does not depend on what else runs here.
 //
 //	go run ./bench/injection -n 2000 -max 5ms
 package main
@@ -37,7 +36,7 @@ import (
 )
 
 //go:embed testdata/reviews
-var samples embed.FS
+var recorded embed.FS
 
 func main() {
 	n := flag.Int("n", 2000, "number of reviews")
@@ -55,14 +54,14 @@ func main() {
 	}
 }
 
-// load reads the sample reviews, written as YAML for readers, as the JSON the API server sends.
+// load reads the recorded reviews, kept as YAML for readers, as the JSON the API server sends.
 func load() ([][]byte, error) {
 	var out [][]byte
-	err := fs.WalkDir(samples, ".", func(path string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(recorded, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		text, err := samples.ReadFile(path)
+		text, err := recorded.ReadFile(path)
 		if err != nil {
 			return err
 		}
@@ -71,7 +70,7 @@ func load() ([][]byte, error) {
 		return err
 	})
 	if err == nil && len(out) == 0 {
-		err = errors.New("no sample reviews")
+		err = errors.New("no recorded reviews")
 	}
 	return out, err
 }
@@ -94,7 +93,7 @@ func run(w io.Writer, reviews [][]byte, n int, limit time.Duration) error {
 		}
 		wall[i], cpu[i] = s.wall, s.cpu
 	}
-	_, _ = fmt.Fprintf(w, "%d reviews of %d sample pods on one core\n", n, len(reviews))
+	_, _ = fmt.Fprintf(w, "%d reviews of %d recorded pods on one core\n", n, len(reviews))
 	report(w, "by the clock", wall)
 	if p99 := report(w, "processor time", cpu); limit > 0 && p99 > limit {
 		return fmt.Errorf("p99 of the processor time is %v, above %v", p99, limit)

@@ -33,34 +33,11 @@ import (
 	"openservicemesh.io/osm/internal/core/bootstrap"
 	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/core/probe"
+	"openservicemesh.io/osm/internal/testkit/envoycheck"
 )
 
-func envoyBinary(t *testing.T) string {
-	t.Helper()
-	candidates := []string{os.Getenv("OSM_ENVOY_BIN")}
-	if p, err := exec.LookPath("envoy"); err == nil {
-		candidates = append(candidates, p)
-	}
-	repo, err := filepath.Abs("../../../bin/envoy")
-	require.NoError(t, err)
-	for _, c := range append(candidates, repo) {
-		if c == "" {
-			continue
-		}
-		if _, err := os.Stat(c); err == nil {
-			return c
-		}
-	}
-	const cure = "no envoy binary in OSM_ENVOY_BIN, PATH or bin/: run `make bin/envoy`"
-	if os.Getenv("CI") == "true" {
-		t.Fatal(cure)
-	}
-	t.Skip(cure)
-	return ""
-}
-
 func TestEnvoyAcceptsTheBootstrap(t *testing.T) {
-	bin := envoyBinary(t)
+	bin := envoycheck.Binary(t)
 	rootPEM, _ := mesh(t)
 	all := config(rootPEM, allProbes...)
 	dual := all
@@ -83,7 +60,7 @@ func TestEnvoyAcceptsTheBootstrap(t *testing.T) {
 // TestEnvoyWaitsForItsConfiguration runs a real Envoy against a delta ADS server: nothing is served before the first
 // answers, the token is on the stream, and a renewed token is on the next one.
 func TestEnvoyWaitsForItsConfiguration(t *testing.T) {
-	bin := envoyBinary(t)
+	bin := envoycheck.Binary(t)
 	rootPEM, serverTLS := mesh(t)
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {

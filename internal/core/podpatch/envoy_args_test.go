@@ -11,11 +11,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"openservicemesh.io/osm/internal/core/names"
+	"openservicemesh.io/osm/internal/testkit/envoycheck"
 )
 
 // The injected container's own arguments and bootstrap start a real Envoy.
 func TestEnvoyTakesTheArguments(t *testing.T) {
-	bin := envoyBinary(t)
+	bin := envoycheck.Binary(t)
 	s := testSettings()
 	root, err := os.ReadFile("testdata/root.pem")
 	require.NoError(t, err)
@@ -34,22 +35,4 @@ func TestEnvoyTakesTheArguments(t *testing.T) {
 	}
 	said, err := exec.Command(bin, args...).CombinedOutput()
 	require.NoError(t, err, string(said))
-}
-
-func envoyBinary(t *testing.T) string {
-	t.Helper()
-	repo, err := filepath.Abs("../../../bin/envoy")
-	require.NoError(t, err)
-	onPath, _ := exec.LookPath("envoy")
-	for _, c := range []string{os.Getenv("OSM_ENVOY_BIN"), onPath, repo} {
-		if _, err := os.Stat(c); c != "" && err == nil {
-			return c
-		}
-	}
-	const cure = "no envoy binary in OSM_ENVOY_BIN, PATH or bin/: run `make bin/envoy`"
-	if os.Getenv("CI") == "true" {
-		t.Fatal(cure)
-	}
-	t.Skip(cure)
-	return ""
 }
