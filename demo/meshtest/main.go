@@ -42,6 +42,7 @@ func applets() []applet {
 		{"watch", "", "polls one URL and prints a line whenever the outcome changes", runWatch},
 		{"authz", "", "gRPC external authorizer; request headers tell it what to say", runAuthz},
 		{"ratelimit", "", "gRPC rate limit service that counts in memory", runRateLimit},
+		{"repeat", "APPLET …", "runs another applet several times; exits with the first code that is not 0", runRepeat},
 		{"sleep", "", "does nothing until it is stopped", runSleep},
 	}
 }
@@ -91,6 +92,23 @@ func parse(env Env, fs *flag.FlagSet, args []string, positional ...string) (rest
 func fail(env Env, err error) int {
 	_, _ = fmt.Fprintf(env.Stderr, "osm-meshtest: %v\n", err)
 	return exitError
+}
+
+// runRepeat runs the applet that its arguments name -n times, one after the other.
+func runRepeat(ctx context.Context, env Env, args []string) int {
+	fs := flag.NewFlagSet("repeat", flag.ContinueOnError)
+	fs.SetOutput(env.Stderr)
+	n := fs.Int("n", 10, "how many times")
+	if err := fs.Parse(args); err != nil || fs.NArg() == 0 || fs.Arg(0) == "repeat" {
+		_, _ = io.WriteString(env.Stderr, "osm-meshtest repeat: want another applet and its arguments after the flags\n")
+		return exitUsage
+	}
+	for range *n {
+		if code := Run(ctx, env, fs.Args()); code != exitOK || ctx.Err() != nil {
+			return code
+		}
+	}
+	return exitOK
 }
 
 func runSleep(ctx context.Context, env Env, args []string) int {

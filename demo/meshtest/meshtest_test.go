@@ -116,6 +116,9 @@ func TestUsage(t *testing.T) {
 		"bad header":      {[]string{"get", "-H", "nocolon", "http://127.0.0.1:1"}, 2, `want "Name: value"`},
 		"busy echo port":  {[]string{"echo", "-ports", "http-alt-no-such"}, 1, "unknown port"},
 		"sleep ends":      {[]string{"sleep", "-duration", "1ms"}, 0, ""},
+		"repeat ends":     {[]string{"repeat", "-n", "2", "get", "-h"}, 0, "Usage of get:"},
+		"repeat fails":    {[]string{"repeat", "-n", "2", "get"}, 2, "want 1 arguments"},
+		"repeat itself":   {[]string{"repeat", "repeat", "sleep"}, 2, "want another applet"},
 		"bad request URL": {[]string{"load", "-url", "http://%zz", "-count", "1"}, 1, "invalid URL escape"},
 	} {
 		t.Run(name, func(t *testing.T) {
