@@ -159,6 +159,10 @@ func TestRealCircuitBreaker(t *testing.T) {
 // TestRealConnectionLimit: of a TCP service no more connections than allowed are open at a time.
 func TestRealConnectionLimit(t *testing.T) {
 	m := limitedMesh(t, dbSetting+"  connectionSettings: {tcp: {maxConnections: 2}}\n")
+	cluster := fmt.Sprintf("cluster.shop/db|%d.", m.ports["PORT_DB"])
+	require.Eventually(t, func() bool { return m.counter(t, "client.client", cluster+"upstream_cx_active") == 0 },
+		20*time.Second, 20*time.Millisecond, "the connection that waited for the sidecar to listen is still open")
+	before := m.counter(t, "client.client", cluster+"upstream_cx_overflow")
 	open := 0
 	for range 5 {
 		if m.greeted(t) {
@@ -166,7 +170,7 @@ func TestRealConnectionLimit(t *testing.T) {
 		}
 	}
 	require.Equal(t, 2, open)
-	require.Equal(t, 3, m.counter(t, "client.client", fmt.Sprintf("cluster.shop/db|%d.upstream_cx_overflow", m.ports["PORT_DB"])))
+	require.Equal(t, 3, m.counter(t, "client.client", cluster+"upstream_cx_overflow")-before)
 }
 
 // greeted opens a connection to db, which stays open, and reports whether the server was heard.
