@@ -103,9 +103,23 @@ func (p policySet) admitsConnection(t *access.TrafficTarget, port int, http bool
 	return !limited || (http && len(p.matchesOf(t)) > 0)
 }
 
+// admitsBytes reports whether a target lets its sources send what is no request to a port that declares nothing: if it is
+// about ports alone, and names this one.
+func (p policySet) admitsBytes(t *access.TrafficTarget, port int) bool {
+	named := false
+	for _, r := range t.Spec.Rules {
+		if r.Kind == "HTTPRouteGroup" {
+			return false
+		}
+		ports, _ := p.portsOf(t, r)
+		named = named || slices.Contains(ports, port)
+	}
+	return named
+}
+
 // judge says how a call ends, as a caller sees it.
 func (p policySet) judge(source, destination string, port int, req *sim.Request) string {
-	var connects, routed, allowed, permitted, any bool
+	var connects, bytes, routed, allowed, permitted, any bool
 	for _, t := range p.Targets {
 		if !p.grants(t) {
 			continue
@@ -117,6 +131,7 @@ func (p policySet) judge(source, destination string, port int, req *sim.Request)
 		}
 		permitted = permitted || mine
 		connects = connects || mine && p.admitsConnection(t, port, req != nil)
+		bytes = bytes || mine && p.admitsBytes(t, port)
 		if req != nil && slices.ContainsFunc(p.matchesOf(t), func(m specs.HTTPMatch) bool { return fits(m, *req) }) {
 			routed, allowed = true, allowed || mine
 		}
@@ -126,6 +141,8 @@ func (p policySet) judge(source, destination string, port int, req *sim.Request)
 		return "refused"
 	case !permitted:
 		return "reset"
+	case req == nil && port == undeclaredPort && !bytes:
+		return "answered 404" // they are taken for requests
 	case req == nil && connects:
 		return "connected"
 	case req == nil:

@@ -91,8 +91,11 @@ func admitted(end string) bool { return end == "answered 200" || end == "connect
 var (
 	modelSources      = []meshid.Identity{{Namespace: "client", ServiceAccount: "a"}, {Namespace: "client", ServiceAccount: "a.b"}, {Namespace: "shop", ServiceAccount: "a"}}
 	modelDestinations = []meshid.Identity{{Namespace: "shop", ServiceAccount: "x"}, {Namespace: "shop", ServiceAccount: "y"}}
-	modelPorts        = []uint16{8080, 7001, 7002} // the first takes requests
+	modelPorts        = []uint16{8080, 7001, 7002, undeclaredPort} // the first takes requests
 )
+
+// undeclaredPort says nothing about what it takes.
+const undeclaredPort = 6379
 
 // drawPolicies draws mostly what is right: a policy of nothing but mistakes shows little.
 func drawPolicies(t *rapid.T) policySet {
@@ -107,7 +110,7 @@ func drawPolicies(t *rapid.T) policySet {
 	for i := range 2 {
 		r := &specs.TCPRoute{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: fmt.Sprintf("t%d", i)}}
 		for range rapid.IntRange(0, 2).Draw(t, "ports") {
-			r.Spec.Matches.Ports = append(r.Spec.Matches.Ports, usually(t, pick(t, 8080, 7001, 7002), pick(t, 0, 70000)))
+			r.Spec.Matches.Ports = append(r.Spec.Matches.Ports, usually(t, pick(t, 8080, 7001, 7002, undeclaredPort), pick(t, 0, 70000)))
 		}
 		p.Routes = append(p.Routes, r)
 	}
@@ -167,11 +170,11 @@ type modelCall struct {
 }
 
 func drawCall(t *rapid.T) modelCall {
-	c := modelCall{from: pick(t, modelSources...), to: pick(t, modelDestinations...), port: pick(t, modelPorts[0], modelPorts[0], modelPorts[0], modelPorts[1], modelPorts[2])}
-	if c.port == modelPorts[0] {
+	c := modelCall{from: pick(t, modelSources...), to: pick(t, modelDestinations...), port: pick(t, modelPorts[0], modelPorts[0], modelPorts[0], modelPorts[1], modelPorts[2], modelPorts[3])}
+	if c.port == modelPorts[0] || c.port == undeclaredPort && pick(t, true, false) {
 		c.req = &sim.Request{
 			Method: pick(t, "GET", "POST", "PUT"), Path: pick(t, "/", "/a", "/b", "/c", "/a/b", "/aa", "/a?q=/b"),
-			Host: pick(t, ".shop", ".shop.svc", ".shop:8080"), Headers: map[string]string{},
+			Host: pick(t, ".shop", ".shop.svc", fmt.Sprintf(".shop:%d", c.port)), Headers: map[string]string{},
 		}
 		c.req.Host = c.to.ServiceAccount + c.req.Host
 		for range rapid.IntRange(0, 2).Draw(t, "headers") {
@@ -190,7 +193,7 @@ type modelMesh struct {
 func modelAddr(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}) }
 
 func newModelMesh(p policySet) *modelMesh {
-	parts := snapshot.Parts{Mesh: snapshot.Mesh{TrustDomain: "td"}, Endpoints: snapshot.Endpoints{}, Policies: p.objects()}
+	parts := snapshot.Parts{Mesh: snapshot.Mesh{TrustDomain: "td", Detect: true}, Endpoints: snapshot.Endpoints{}, Policies: p.objects()}
 	add := func(i int, id meshid.Identity) *snapshot.Pod {
 		pod := &snapshot.Pod{ID: meshid.Pod{Namespace: id.Namespace, Name: id.ServiceAccount, UID: id.String()}, Identity: id, ProxyUUID: "x",
 			Labels: map[string]string{"app": id.String()}, IPs: []netip.Addr{modelAddr(i)}}
@@ -202,10 +205,10 @@ func newModelMesh(p policySet) *modelMesh {
 		svc := &snapshot.Service{ID: meshid.Service{Namespace: id.Namespace, Name: id.ServiceAccount}, ClusterIPs: []netip.Addr{modelAddr(100 + i)}, Selector: pod.Labels}
 		for j, port := range modelPorts {
 			protocol := meshid.TCP
-			if j == 0 {
+			if j == 0 || port == undeclaredPort {
 				protocol = meshid.HTTP
 			}
-			svc.Ports = append(svc.Ports, snapshot.ServicePort{Port: port, TargetPort: port, Protocol: protocol})
+			svc.Ports = append(svc.Ports, snapshot.ServicePort{Port: port, TargetPort: port, Protocol: protocol, Undeclared: port == undeclaredPort})
 			parts.Endpoints[meshid.ServicePort{Service: svc.ID, Port: port}] = []snapshot.Endpoint{{Addr: netip.AddrPortFrom(modelAddr(i), port), Pod: pod.ID}}
 		}
 		parts.Services = append(parts.Services, svc)

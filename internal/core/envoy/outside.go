@@ -46,7 +46,8 @@ func outsideMatch(m *listenerv3.FilterChainMatch, c ir.Chain) {
 		m.TransportProtocol = transportTLS
 	case c.Side == ir.Ingress, c.Match.Plaintext:
 		m.TransportProtocol = transportPlain
-	case c.Match.Detected:
+	}
+	if c.Match.Detected {
 		m.ApplicationProtocols = httpALPN
 	}
 }

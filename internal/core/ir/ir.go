@@ -86,7 +86,7 @@ type ChainMatch struct {
 	ALPN string `json:"alpn,omitempty"`
 	// Detected is for an outbound HTTP chain: only connections in which HTTP was found.
 	Detected bool `json:"detected,omitempty"`
-	// Plaintext is for an egress chain of TCP: only connections that do not begin with TLS.
+	// Plaintext is for chains of ports on which TLS is looked for: only connections that do not begin with it.
 	Plaintext bool `json:"plaintext,omitempty"`
 }
 

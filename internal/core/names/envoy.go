@@ -119,3 +119,9 @@ const HTTP2Suffix = "|h2"
 // HeaderDownstreamProtocol tells the server's sidecar what the calling application spoke ("HTTP/1.1", "HTTP/2"). The
 // caller's sidecar overwrites it and the server's removes it.
 const HeaderDownstreamProtocol = "x-osm-downstream-protocol"
+
+// SecretRootInboundBytes is the validation context of the bytes that an identity takes on a port which declares no
+// protocol.
+func SecretRootInboundBytes(i meshid.Identity, targetPort uint16) string {
+	return SecretRootInboundPort(i, targetPort) + "|tcp"
+}

@@ -15,8 +15,8 @@ func EgressChain(p meshid.Protocol, port uint16, part int) string {
 	return "egress-" + string(p) + "." + num(port) + partSuffix(part)
 }
 
-// EgressPlainChain returns "<chain>|plain", the twin of a TCP chain for what is not TLS.
-func EgressPlainChain(chain string) string { return chain + "|plain" }
+// PlainChain returns "<chain>|plain", the twin of a TCP chain for what is not TLS.
+func PlainChain(chain string) string { return chain + "|plain" }
 
 // EgressRefusedChain returns "egress-refused.<port>".
 func EgressRefusedChain(port uint16) string { return "egress-refused." + num(port) }

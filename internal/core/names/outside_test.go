@@ -14,7 +14,7 @@ func TestOutsideNames(t *testing.T) {
 		"egress-http.80":                     EgressChain("http", 80, 0),
 		"egress-tcp-server-first.3306|1":     EgressChain("tcp-server-first", 3306, 1),
 		"egress-refused.443":                 EgressRefusedChain(443),
-		"egress-tcp.443|plain":               EgressPlainChain(EgressChain("tcp", 443, 0)),
+		"egress-tcp.443|plain":               PlainChain(EgressChain("tcp", 443, 0)),
 		"rds-egress.80":                      EgressRoutes(80),
 		"egress_virtual-host|example.com":    EgressVirtualHost("example.com"),
 		"example.com:80":                     EgressCluster("example.com", 80),

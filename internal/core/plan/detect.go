@@ -1,18 +1,47 @@
 package plan
 
 import (
+	"slices"
+	"strings"
+
 	"openservicemesh.io/osm/internal/core/ir"
 	"openservicemesh.io/osm/internal/core/meshid"
 	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/core/policy/trafficsplit"
+	"openservicemesh.io/osm/internal/core/policy/traffictarget"
 	"openservicemesh.io/osm/internal/core/snapshot"
 )
 
-// detects reports whether connections to a port are looked at to find out what they carry. In SMI mode they never are:
-// bytes cannot be judged by rules about requests, so they would be a way around them.
-func (b *builder) detects(port snapshot.ServicePort) bool {
+// detects reports whether a call to a port is looked at to find out what it carries. Where rules are in force, it is only if
+// somebody behind the port takes bytes of the caller: every other connection carries requests, however late they come.
+func (b *builder) detects(port snapshot.ServicePort, takes bool) bool {
 	mesh := b.planner.snap.Mesh
-	return mesh.Detect && mesh.Permissive && port.Undeclared
+	return mesh.Detect && port.Undeclared && (mesh.Permissive || takes)
+}
+
+// takesBytes reports whether one of some identities lets the proxy send bytes to a target port that declares nothing.
+func (b *builder) takesBytes(behind []meshid.Identity, target uint16) bool {
+	return slices.ContainsFunc(behind, func(id meshid.Identity) bool {
+		return slices.ContainsFunc(b.planner.byDest[id], func(g traffictarget.Grant) bool {
+			return grantsBytes(g, target) && slices.Contains(g.Sources, b.key.Identity)
+		})
+	})
+}
+
+// serviceTakesBytes is takesBytes of a service, or of those that its bytes are split over.
+func (b *builder) serviceTakesBytes(svc *snapshot.Service, port snapshot.ServicePort) bool {
+	return b.takesBytes(b.planner.snap.Backing(svc.ID), port.TargetPort) ||
+		slices.ContainsFunc(b.splitBytes(svc), func(backend trafficsplit.Backend) bool {
+			to, ok := trafficsplit.BackendPort(b.planner.ports[backend.Service], port)
+			return ok && to.Undeclared && b.takesBytes(b.planner.snap.Backing(backend.Service), to.TargetPort)
+		})
+}
+
+// grantsBytes reports whether a grant opens a port that declares no protocol to bytes. Bytes cannot be judged by rules about
+// requests, so a target that has such rules opens none, and neither does one that is silent about ports: it is the port's
+// number in a TCPRoute that says the port is no HTTP server's.
+func grantsBytes(g traffictarget.Grant, target uint16) bool {
+	return !g.Requests && slices.Contains(g.TCPPorts, target)
 }
 
 // serverFirstOn reports whether callers dial a server that speaks first on a port number. Nothing is detected there: the
@@ -29,8 +58,8 @@ func (b *builder) serverFirstOn(to uint16) bool {
 }
 
 // detected gives an outbound HTTP chain a twin for what is no HTTP, where that is looked for.
-func (b *builder) detected(port snapshot.ServicePort, chain ir.Chain, id meshid.Service, raw func() []ir.Target) []ir.Chain {
-	if !b.detects(port) || b.serverFirstOn(chain.Match.Port) {
+func (b *builder) detected(port snapshot.ServicePort, chain ir.Chain, id meshid.Service, takes bool, raw func() []ir.Target) []ir.Chain {
+	if !b.detects(port, takes) || b.serverFirstOn(chain.Match.Port) {
 		return []ir.Chain{chain}
 	}
 	twin := ir.Chain{Name: names.OutboundChain(id, port.Port, meshid.TCP), Match: chain.Match, Protocol: meshid.TCP, TCP: raw()}
@@ -67,19 +96,66 @@ func (b *builder) rawCluster(id meshid.Service, port snapshot.ServicePort, accep
 	return c.Name
 }
 
-// inboundBytes is the chain for what is no HTTP on a port that declares nothing.
+// inboundBytes is the chain for what is no HTTP on a port that declares nothing. Where rules are in force it admits whom
+// they grant bytes, and is left out when that is nobody.
 func (b *builder) inboundBytes(svc *snapshot.Service, http ir.Chain) []ir.Chain {
-	for _, p := range b.planner.ports[svc.ID] {
-		if p.TargetPort != http.Match.Port || !b.detects(p) {
-			continue
-		}
-		chain := ir.Chain{
-			Name: names.InboundChain(svc.ID, p.TargetPort, meshid.TCP), Match: http.Match, Protocol: meshid.TCP, MTLS: http.MTLS,
-			ConnectionRate: http.ConnectionRate, ConnectionQuota: http.ConnectionQuota,
-			TCP: []ir.Target{{Cluster: names.LocalCluster(svc.ID, p.TargetPort), Weight: 100}},
-		}
-		chain.Match.ALPN = names.ALPNMeshBytes
+	mesh := b.planner.snap.Mesh
+	undeclared := slices.ContainsFunc(b.planner.ports[svc.ID], func(p snapshot.ServicePort) bool {
+		return p.TargetPort == http.Match.Port && p.Undeclared
+	})
+	if !mesh.Detect || !undeclared {
+		return nil
+	}
+	mtls := *http.MTLS
+	chain := ir.Chain{
+		Name: names.InboundChain(svc.ID, http.Match.Port, meshid.TCP), Match: http.Match, Protocol: meshid.TCP, MTLS: &mtls,
+		ConnectionRate: http.ConnectionRate, ConnectionQuota: http.ConnectionQuota,
+		TCP: []ir.Target{{Cluster: names.LocalCluster(svc.ID, http.Match.Port), Weight: 100}},
+	}
+	chain.Match.ALPN = names.ALPNMeshBytes
+	if mesh.Permissive {
 		return []ir.Chain{chain}
 	}
-	return nil
+	chain.Access = b.bytesAccess(http.Match.Port)
+	if len(chain.Access.Rules) == 0 {
+		return nil
+	}
+	b.closeHandshake(&chain, names.SecretRootInboundBytes(b.key.Identity, http.Match.Port))
+	return []ir.Chain{chain}
+}
+
+// bytesAccess says who may send bytes to a port that declares nothing.
+func (b *builder) bytesAccess(target uint16) *ir.Access {
+	access := &ir.Access{}
+	for _, g := range b.planner.byDest[b.key.Identity] {
+		if grantsBytes(g, target) {
+			access.Rules = append(access.Rules, ir.NetworkRule{Name: g.Name, Principals: b.principals(g.Sources), Ports: []uint16{target}})
+		}
+	}
+	return access
+}
+
+// besideTLS mends detected chains of ports on which an egress policy has TLS looked for too: what a TLS client says it speaks
+// would pass for HTTP. Plaintext alone is HTTP there, and what is neither needs a chain of its own, for Envoy tells plaintext
+// from TLS before it looks for HTTP and does not go back.
+func besideTLS(chains []ir.Chain) []ir.Chain {
+	tls := map[uint16]bool{}
+	for _, c := range chains {
+		tls[c.Match.Port] = tls[c.Match.Port] || c.Side == ir.Egress && (c.Protocol == meshid.HTTP || c.Protocol == ir.HTTPS)
+	}
+	twins := map[string]bool{}
+	for i := range chains {
+		if m := &chains[i].Match; m.Detected && tls[m.Port] {
+			m.Plaintext = true
+			twins[strings.TrimSuffix(chains[i].Name, string(meshid.HTTP))+string(meshid.TCP)] = true
+		}
+	}
+	out := slices.Clone(chains)
+	for _, c := range chains {
+		if twins[c.Name] {
+			c.Name, c.Match.Plaintext = names.PlainChain(c.Name), true
+			out = append(out, c)
+		}
+	}
+	return out
 }

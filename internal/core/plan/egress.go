@@ -102,7 +102,7 @@ func (b *builder) egressChains(d egress.Destination, o egress.Opening, part int,
 		if o.HTTP {
 			// Envoy tells plaintext from TLS before it looks for HTTP, and does not go back: beside a chain for plaintext
 			// HTTP, other plaintext needs one of its own.
-			c.Name, c.Match.Plaintext = names.EgressPlainChain(c.Name), true
+			c.Name, c.Match.Plaintext = names.PlainChain(c.Name), true
 			out = append(out, c)
 		}
 	}

@@ -4,12 +4,11 @@ import (
 	"slices"
 
 	"openservicemesh.io/osm/internal/core/ir"
-	"openservicemesh.io/osm/internal/core/names"
 )
 
 // closeHandshake has the TLS handshake of a chain of bytes refuse whom the chain's rules do not admit. Envoy judges
 // those rules at the first byte of the client, and by then the greeting of a server that speaks first would have passed.
-func (b *builder) closeHandshake(chain *ir.Chain) {
+func (b *builder) closeHandshake(chain *ir.Chain, secret string) {
 	if chain.Access == nil {
 		return
 	}
@@ -23,7 +22,6 @@ func (b *builder) closeHandshake(chain *ir.Chain) {
 		admitted = []string{NobodysName}
 	}
 	slices.Sort(admitted)
-	secret := names.SecretRootInboundPort(b.key.Identity, chain.Match.Port)
 	b.trusts[secret] = ir.Trust{Secret: secret, Names: slices.Compact(admitted)}
 	chain.MTLS.TrustSecret = secret
 }

@@ -40,7 +40,7 @@ func (b *builder) podChains(svc *snapshot.Service, port snapshot.ServicePort, cl
 			chain.TCP = targets
 		}
 		if len(chain.Match.Addresses) > 0 {
-			chains = append(chains, b.detected(port, chain, pod.id, func() []ir.Target {
+			chains = append(chains, b.detected(port, chain, pod.id, b.takesBytes(pod.identities, port.TargetPort), func() []ir.Target {
 				return []ir.Target{{Cluster: b.rawCluster(pod.id, port, b.principals(pod.identities)), Weight: 100}}
 			})...)
 		}

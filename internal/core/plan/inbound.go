@@ -52,7 +52,7 @@ func (b *builder) inboundChain(svc *snapshot.Service, port snapshot.ServicePort)
 	b.limitChain(&chain, svc.ID)
 	cluster := b.localCluster(svc, port)
 	if !port.Protocol.IsHTTP() {
-		b.closeHandshake(&chain)
+		b.closeHandshake(&chain, names.SecretRootInboundPort(b.key.Identity, port.TargetPort))
 		chain.TCP = []ir.Target{{Cluster: cluster, Weight: 100}}
 		return chain
 	}

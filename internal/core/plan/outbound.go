@@ -21,11 +21,12 @@ func (b *builder) outbound() *ir.Listener {
 		for _, port := range b.planner.ports[svc.ID] {
 			l.Chains = append(l.Chains, b.podChains(svc, port, claimed)...)
 			if chain, ok := b.outboundChain(svc, port, claimed); ok {
-				l.Chains = append(l.Chains, b.detected(port, chain, svc.ID, func() []ir.Target { return b.rawTargets(svc, port) })...)
+				l.Chains = append(l.Chains, b.detected(port, chain, svc.ID, b.serviceTakesBytes(svc, port), func() []ir.Target { return b.rawTargets(svc, port) })...)
 			}
 		}
 	}
 	b.egress(l, claimed)
+	l.Chains = besideTLS(l.Chains)
 	if l.Passthrough {
 		b.addCluster(ir.Cluster{Name: names.ClusterPassthrough, Kind: ir.OriginalDst})
 	}

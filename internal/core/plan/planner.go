@@ -53,6 +53,7 @@ func New(s *snapshot.Snapshot) *Planner {
 	p.tls, p.findings = tlsparams.Compile(s.Mesh.TLS, s.Mesh.Namespace)
 	p.compilePorts()
 	groups := p.compileAccess()
+	p.compileUndeclared()
 	p.compileSplits()
 	p.compileEgress(groups)
 	p.compileIngress()

@@ -18,8 +18,7 @@ import (
 type listener struct {
 	chains      []chain
 	passthrough bool
-	// inspected reports whether the first bytes of connections to a port are looked at.
-	inspected func(port uint16) bool
+	inspectors  inspectors
 }
 
 type chain struct {
@@ -78,7 +77,7 @@ func readListener(set *envoy.Resources, name string) (*listener, error) {
 	}
 	out := &listener{passthrough: m.DefaultFilterChain != nil}
 	var err error
-	if out.inspected, err = readInspectors(m.ListenerFilters); err != nil {
+	if out.inspectors, err = readInspectors(m.ListenerFilters); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	for _, fc := range m.FilterChains {

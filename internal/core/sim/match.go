@@ -13,9 +13,7 @@ import (
 // find picks a chain as Envoy does: stage by stage, each with the most specific value that any chain left has, and without
 // a way back. A stage in which nothing fits ends the search.
 func (l *listener) find(to netip.AddrPort, h hello) *chain {
-	if !l.inspected(to.Port()) {
-		h.tls, h.sni, h.alpn = false, "", nil
-	}
+	h = l.inspectors.see(h, to.Port())
 	left := l.chains
 	for _, stage := range []func(*chain) int{
 		func(c *chain) int { return fitPort(c.port, to.Port()) },
@@ -122,20 +120,36 @@ func readRanges(list []*corev3.CidrRange) ([]netip.Prefix, error) {
 	return out, nil
 }
 
-// readInspectors reads for which ports the listener looks at the first bytes.
-func readInspectors(list []*listenerv3.ListenerFilter) (func(uint16) bool, error) {
-	inspected := func(uint16) bool { return false }
+// inspectors say on which ports the listener looks for TLS and for HTTP.
+type inspectors struct{ tls, http func(port uint16) bool }
+
+// see is what of a client's first words the listener takes notice of.
+func (i inspectors) see(h hello, port uint16) hello {
+	if h.tls && i.tls(port) || !h.tls && i.http(port) {
+		return h
+	}
+	h.tls, h.sni, h.alpn = false, "", nil
+	return h
+}
+
+func readInspectors(list []*listenerv3.ListenerFilter) (inspectors, error) {
+	never := func(uint16) bool { return false }
+	out := inspectors{never, never}
 	for _, f := range list {
 		if !strings.HasSuffix(f.Name, "_inspector") {
 			continue
 		}
 		if err := known(f.FilterDisabled); err != nil {
-			return nil, err
+			return out, err
 		}
-		disabled := f.FilterDisabled
-		inspected = func(p uint16) bool { return disabled == nil || !holds(disabled, p) }
+		on := func(p uint16) bool { return f.FilterDisabled == nil || !holds(f.FilterDisabled, p) }
+		if strings.HasSuffix(f.Name, "tls_inspector") {
+			out.tls = on
+		} else {
+			out.http = on
+		}
 	}
-	return inspected, nil
+	return out, nil
 }
 
 func known(p *listenerv3.ListenerFilterChainMatchPredicate) error {

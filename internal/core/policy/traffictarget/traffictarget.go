@@ -28,6 +28,8 @@ type Grant struct {
 	// TCPPorts are the target ports granted by TCPRoutes, sorted. With AnyPort every port is granted.
 	TCPPorts []uint16
 	AnyPort  bool
+	// Requests is whether rules of the target are about requests, be they usable or not.
+	Requests bool
 }
 
 // Lookup finds the routes a rule names, in the TrafficTarget's own namespace. The bool is false when the object does
@@ -80,6 +82,7 @@ func (c *compiler) compile() (Grant, bool) {
 	for i, r := range o.Spec.Rules {
 		switch r.Kind {
 		case access.KindHTTPRouteGroup:
+			g.Requests = true
 			compiled += c.httpRule(&g, i, r)
 		case access.KindTCPRoute:
 			tcpRules++

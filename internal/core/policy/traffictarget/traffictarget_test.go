@@ -41,8 +41,10 @@ func tcp(name string) access.TrafficTargetRule {
 func TestCompile(t *testing.T) {
 	dst, src := meshid.Identity{Namespace: "ns", ServiceAccount: "dst"}, meshid.Identity{Namespace: "other", ServiceAccount: "src"}
 	grant := func(http []ir.RouteMatch, ports []uint16, any bool) []Grant {
-		return []Grant{{Name: "ns/t", Destination: dst, Sources: []meshid.Identity{src}, HTTP: http, TCPPorts: ports, AnyPort: any}}
+		return []Grant{{Name: "ns/t", Destination: dst, Sources: []meshid.Identity{src}, HTTP: http, TCPPorts: ports, AnyPort: any, Requests: len(http) > 0}}
 	}
+	unusable := grant(nil, []uint16{1, 2}, false)
+	unusable[0].Requests = true
 	a, bb := ir.RouteMatch{Path: "/a"}, ir.RouteMatch{Path: "/bb"}
 	for _, c := range []struct {
 		name   string
@@ -57,7 +59,7 @@ func TestCompile(t *testing.T) {
 		{"every port", nil, []access.TrafficTargetRule{tcp("db"), tcp("any")}, grant(nil, []uint16{1, 2}, true), nil},
 		{"requests and ports", nil, []access.TrafficTargetRule{http("g", "a"), tcp("db")}, grant([]ir.RouteMatch{a}, []uint16{1, 2}, false), nil},
 		{"a missing TCPRoute opens no port", nil, []access.TrafficTargetRule{http("g", "a"), tcp("nope")}, grant([]ir.RouteMatch{a}, nil, false), []string{"TCPRouteNotFound"}},
-		{"a missing group beside a port", nil, []access.TrafficTargetRule{http("nope", "a"), tcp("db")}, grant(nil, []uint16{1, 2}, false), []string{"E2005"}},
+		{"a missing group beside a port", nil, []access.TrafficTargetRule{http("nope", "a"), tcp("db")}, unusable, []string{"E2005"}},
 		{"a missing match", nil, []access.TrafficTargetRule{http("g", "a", "z")}, grant([]ir.RouteMatch{a}, nil, true), []string{"E2006"}},
 		{"nothing but a missing match", nil, []access.TrafficTargetRule{http("g", "z")}, nil, []string{"E2006"}},
 		{"nothing but a missing group", nil, []access.TrafficTargetRule{http("nope", "a")}, nil, []string{"E2005"}},
