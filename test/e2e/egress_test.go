@@ -25,8 +25,14 @@ const (
 // debianPrograms makes sure that the real peers are installed.
 func debianPrograms(t *testing.T) {
 	t.Helper()
-	for program, pkg := range map[string]string{"/usr/sbin/nginx": "nginx-light", "/usr/bin/curl": "curl"} {
-		if _, err := os.Stat(program); err == nil {
+	installed(t, map[string]string{"/usr/sbin/nginx": "nginx-light", "/usr/bin/curl": "curl"})
+}
+
+// installed installs the Debian packages of programs that are not there.
+func installed(t *testing.T, packages map[string]string) {
+	t.Helper()
+	for program, pkg := range packages {
+		if found, err := filepath.Glob(program); err == nil && len(found) > 0 {
 			continue
 		}
 		if out, err := exec.CommandContext(t.Context(), "apt-get", "install", "-y", "--no-install-recommends", pkg).CombinedOutput(); err != nil {

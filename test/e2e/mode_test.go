@@ -62,13 +62,26 @@ func meshNamespaces(t *testing.T, names ...string) {
 // apply applies a manifest of testdata. The word VERSION in it is the images' tag.
 func apply(t *testing.T, file string) {
 	t.Helper()
+	if out, err := kubectlStdin(t, manifest(t, file), "apply", "-f", "-"); err != nil {
+		t.Fatalf("%s: %v\n%s", file, err, out)
+	}
+}
+
+// manifest reads a manifest of testdata, with words replaced by others, and VERSION by the images' tag.
+func manifest(t *testing.T, file string, words ...string) string {
+	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", file))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out, err := kubectlStdin(t, strings.ReplaceAll(string(text), "VERSION", version.Version), "apply", "-f", "-"); err != nil {
-		t.Fatalf("%s: %v\n%s", file, err, out)
-	}
+	return strings.NewReplacer(append(words, "VERSION", version.Version)...).Replace(string(text))
+}
+
+// ready waits until a pod ("<namespace>/<name>") is.
+func ready(t *testing.T, pod string) {
+	t.Helper()
+	ns, name, _ := strings.Cut(pod, "/")
+	kubectl(t, "wait", "pod/"+name, "-n", ns, "--for=condition=Ready", "--timeout=60s")
 }
 
 // pod is a container of a pod to call from.
