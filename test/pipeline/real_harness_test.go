@@ -30,6 +30,9 @@ import (
 // realServerIP is the address of the pod behind every service of realInput.
 const realServerIP = "127.0.88.1"
 
+// realIngressIP stands for the address of the same pod when clients outside of the mesh call it.
+const realIngressIP = "127.0.88.4"
+
 // realMesh is realInput with real sidecars.
 type realMesh struct {
 	*world
@@ -133,6 +136,9 @@ func (m *realMesh) onLoopback(t *testing.T, b *bootstrapv3.Bootstrap, podIP stri
 			ip := podIP
 			if r := c.FilterChainMatch.PrefixRanges; len(r) > 0 {
 				ip = r[0].AddressPrefix
+			}
+			if strings.HasPrefix(c.Name, "ingress_") {
+				ip = realIngressIP // beside the chain of the mesh for the same port
 			}
 			require.True(t, netip.MustParseAddr(ip).IsLoopback(), ip)
 			one.Address = tcpAddress(ip, c.FilterChainMatch.DestinationPort.GetValue())

@@ -38,7 +38,7 @@ func pathSpellings() []string {
 // TestRealPaths has a real Envoy judge every spelling of a path. The simulator must say the same; what the application
 // is asked for must be what was judged; and no spelling may reach what the canonical path may not.
 func TestRealPaths(t *testing.T) {
-	m := realPair(t, false)
+	m := verbatimPair(t)
 	spellings := pathSpellings()
 	require.GreaterOrEqual(t, len(spellings), 60)
 	for _, p := range spellings {

@@ -77,8 +77,12 @@ func virtualHost(v ir.VirtualHost, rc ir.RouteConfig, twins map[string]string) *
 }
 
 // untrusted are headers that Envoy writes for those behind it but does not take away when a client sends them: they would
-// put false paths and operations into logs and traces, and name a destination to a gateway that goes by them.
-var untrusted = []string{"x-envoy-decorator-operation", "x-envoy-original-dst-host", "x-envoy-original-path"}
+// put false paths and operations into logs and traces, name a destination to a gateway that goes by them, and an address or
+// a caller to an application that believes them.
+var untrusted = []string{
+	"x-envoy-decorator-operation", "x-envoy-downstream-service-cluster", "x-envoy-downstream-service-node", "x-envoy-external-address",
+	"x-envoy-original-dst-host", "x-envoy-original-path",
+}
 
 // lookalikes lists how a client could spell the headers that routes judge so that some applications, which read "_" as
 // "-", take them for the judged ones. The application gets the judged spelling alone.

@@ -18,7 +18,8 @@ func (p *Planner) compileLimits() {
 	p.settings, f1 = upstreamtrafficsetting.Compile(
 		snapshot.List[*policyv1.UpstreamTrafficSetting](p.snap.Policies, upstreamtrafficsetting.Kind), exists)
 	on, said := p.snap.Mesh.FeatureFlags[names.FlagRetryPolicy]
-	p.retries, f2 = retry.Compile(snapshot.List[*policyv1.Retry](p.snap.Policies, retry.Kind), said && !on)
+	p.retries, f2 = retry.Compile(snapshot.List[*policyv1.Retry](p.snap.Policies, retry.Kind),
+		retry.Options{Off: said && !on, MeshNamespace: p.snap.Mesh.Namespace})
 	p.findings = slices.Concat(p.findings, f1, f2)
 }
 

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -63,30 +64,49 @@ var escapedSlashes = strings.NewReplacer("%2f", "/", "%2F", "/", "%5c", `\`, "%5
 
 func unescapeSlashes(p string) string { return escapedSlashes.Replace(p) }
 
-// unescapeUnreserved decodes what needs no escape (RFC 3986, 2.3). It returns false for an escape that is none, and for
-// that of a zero byte.
+// unescapeUnreserved decodes what needs no escape (RFC 3986, 2.3). A percent sign that begins no escape stays, but where
+// decoding what follows would make it begin one, it is escaped itself. It returns false for the escape of a zero byte.
 func unescapeUnreserved(p string) (string, bool) {
-	var out strings.Builder
+	var out []byte
+	var lone []int // where percent signs stay
 	for i := 0; i < len(p); i++ {
-		if p[i] != '%' {
-			out.WriteByte(p[i])
+		v, escape := escapeAt(p, i)
+		switch {
+		case p[i] != '%':
+			out = append(out, p[i])
 			continue
-		}
-		if i+2 >= len(p) {
+		case !escape:
+			lone = append(lone, len(out))
+			out = append(out, '%')
+			continue
+		case v == 0:
 			return "", false
-		}
-		v, err := strconv.ParseUint(p[i+1:i+3], 16, 8)
-		if err != nil || v == 0 {
-			return "", false
-		}
-		if c := byte(v); c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || strings.IndexByte("-._~", c) >= 0 {
-			out.WriteByte(c)
-		} else {
-			out.WriteString(p[i : i+3])
+		case unreserved(v):
+			out = append(out, v)
+		default:
+			out = append(out, p[i:i+3]...)
 		}
 		i += 2
 	}
-	return out.String(), true
+	for _, at := range slices.Backward(lone) {
+		if _, made := escapeAt(string(out), at); made {
+			out = slices.Insert(out, at+1, '2', '5')
+		}
+	}
+	return string(out), true
+}
+
+// escapeAt returns the byte that an escape at i stands for; false when there is none.
+func escapeAt(p string, i int) (byte, bool) {
+	if p[i] != '%' || i+2 >= len(p) {
+		return 0, false
+	}
+	v, err := strconv.ParseUint(p[i+1:i+3], 16, 8)
+	return byte(v), err == nil
+}
+
+func unreserved(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || strings.IndexByte("-._~", c) >= 0
 }
 
 // removeDots resolves "." and ".." (RFC 3986, 5.2.4), also where parameters follow them, as in "..;a=b".

@@ -22,6 +22,10 @@ const (
 	// One connection may not make the proxy hold more than this many requests at once; a sidecar that needs more opens
 	// another connection.
 	maxConcurrentStreams = 1024
+	// What a request's headers may take: Envoy's own defaults, said here so that no other default can widen them. Larger
+	// ones are answered 431.
+	maxHeadersKB = 60
+	maxHeaders   = 100
 )
 
 func connectionManager(c ir.Chain) *listenerv3.Filter {
@@ -39,6 +43,7 @@ func connectionManager(c ir.Chain) *listenerv3.Filter {
 		StripTrailingHostDot:  true,
 		AccessLog:             accessLog(),
 	}
+	boundHeaders(m)
 	if c.MTLS != nil && c.Side == "" {
 		// Sidecars speak HTTP/2 to each other. Left to find out, Envoy would go by ALPN, where "osm" is no HTTP version
 		// it knows, and take every connection for HTTP/1.1.
@@ -48,6 +53,12 @@ func connectionManager(c ir.Chain) *listenerv3.Filter {
 		normalize(m)
 	}
 	return networkFilter(NameConnectionManager, m)
+}
+
+// boundHeaders limits what a client can make the proxy hold and judge for one request.
+func boundHeaders(m *hcmv3.HttpConnectionManager) {
+	m.MaxRequestHeadersKb = wrapperspb.UInt32(maxHeadersKB)
+	m.CommonHttpProtocolOptions = &corev3.HttpProtocolOptions{MaxHeadersCount: wrapperspb.UInt32(maxHeaders)}
 }
 
 // normalize has the rules judge, and the application get, one canonical path. %2F and %5C are read as the separators
@@ -67,6 +78,7 @@ func MetricsManager(routes *routev3.RouteConfiguration) *listenerv3.Filter {
 		Http2ProtocolOptions:  &corev3.Http2ProtocolOptions{MaxConcurrentStreams: wrapperspb.UInt32(maxConcurrentStreams)},
 		InternalAddressConfig: &hcmv3.HttpConnectionManager_InternalAddressConfig{},
 	}
+	boundHeaders(m)
 	normalize(m)
 	return networkFilter(NameConnectionManager, m)
 }

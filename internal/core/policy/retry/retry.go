@@ -44,14 +44,23 @@ var conditions = []string{
 	"cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable",
 }
 
-// Compile compiles every object, in order: of several for one caller and service the first counts. When off, none does.
-func Compile(objects []*policyv1.Retry, off bool) (Policies, []snapshot.Finding) {
+// Options say what the mesh has decided for all objects.
+type Options struct {
+	// Off has no object take effect.
+	Off bool
+	// MeshNamespace is the control plane's: its objects may speak of everybody's calls, others only of those that their
+	// own namespace makes or takes.
+	MeshNamespace string
+}
+
+// Compile compiles every object, in order: of several for one caller and service the first counts.
+func Compile(objects []*policyv1.Retry, opts Options) (Policies, []snapshot.Finding) {
 	out := Policies{}
 	first := map[Key]string{}
 	var findings []snapshot.Finding
 	for _, o := range objects {
-		c := compiler{object: o}
-		if off {
+		c := compiler{object: o, meshNamespace: opts.MeshNamespace}
+		if opts.Off {
 			c.report(snapshot.Error, "Disabled", "spec.featureFlags.%s of the MeshConfig is false, so the object has no effect; set it to true", names.FlagRetryPolicy)
 		} else if policy, ok := c.policy(); ok {
 			for _, k := range c.keys() {
@@ -68,8 +77,9 @@ func Compile(objects []*policyv1.Retry, off bool) (Policies, []snapshot.Finding)
 }
 
 type compiler struct {
-	object   *policyv1.Retry
-	findings []snapshot.Finding
+	object        *policyv1.Retry
+	meshNamespace string
+	findings      []snapshot.Finding
 }
 
 func (c *compiler) report(s snapshot.Severity, reason, format string, args ...any) {
@@ -96,6 +106,12 @@ func (c *compiler) keys() []Key {
 			Source:      meshid.Identity{Namespace: src.Namespace, ServiceAccount: src.Name},
 			Destination: meshid.Service{Namespace: d.Namespace, Name: d.Name},
 		}
+		if !c.concerns(k) {
+			c.report(snapshot.Error, "ForeignCall",
+				"spec.destinations[%d]: a Retry in namespace %s cannot decide about calls of namespace %s to namespace %s; create it in one of these, or in the control plane's. The destination is ignored",
+				i, c.object.Namespace, src.Namespace, d.Namespace)
+			continue
+		}
 		if !slices.Contains(out, k) {
 			out = append(out, k)
 		}
@@ -104,6 +120,12 @@ func (c *compiler) keys() []Key {
 		c.report(snapshot.Error, "NoDestinations", "spec.destinations names no Service, so nothing is retried")
 	}
 	return out
+}
+
+// concerns reports whether the object is where the caller is, or who is called: anybody else could have one namespace load
+// another with requests sent over and over.
+func (c *compiler) concerns(k Key) bool {
+	return slices.Contains([]string{k.Source.Namespace, k.Destination.Namespace, c.meshNamespace}, c.object.Namespace)
 }
 
 func (c *compiler) policy() (*ir.Retry, bool) {
