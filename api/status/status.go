@@ -9,9 +9,11 @@ const (
 	// The reason is a CamelCase word, the message names field, value and cure.
 	ConditionAccepted = "Accepted"
 
-	// ConditionProgrammed is True when the object's effect is part of the
-	// configuration the control plane serves at ObservedGeneration; False when
-	// the control plane does not act on the kind or on a field that is set.
+	// ConditionProgrammed is True when every running proxy has acknowledged a
+	// configuration with the object at ObservedGeneration, Unknown while one has
+	// not answered; False when the object is ignored, when the control plane does
+	// not act on the kind or on a field that is set, or when a proxy refuses what
+	// the object shapes.
 	ConditionProgrammed = "Programmed"
 )
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -367,8 +368,13 @@ func (c *conn) publish() {
 		c.ackedGen, advanced = c.mail.generation, true
 	}
 	c.key = c.mail.key.String()
+	before := c.rejections
 	c.rejections = c.session.Rejections()
+	other := !slices.Equal(before, c.rejections)
 	c.mu.Unlock()
+	if other {
+		c.hub.opts.Refusals()
+	}
 	if advanced {
 		c.hub.mu.Lock()
 		c.hub.announce()

@@ -249,6 +249,9 @@ func (h *Hub) join(c *conn) error {
 }
 
 func (h *Hub) leave(c *conn) {
+	if len(c.status().Rejections) > 0 {
+		defer h.opts.Refusals()
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.leaveGroup(c)
@@ -295,13 +298,23 @@ func (h *Hub) Len() int {
 // WaitAcked waits until every stream has acknowledged generation gen or a later one, or ctx ends. What a client
 // refused does not hold it up; see Rejections.
 func (h *Hub) WaitAcked(ctx context.Context, gen uint64) error {
+	return h.wait(ctx, func(acked uint64) bool { return acked >= gen })
+}
+
+// WaitTaken is WaitAcked without the streams that have acknowledged nothing yet: their proxies start with the newest
+// generation, so they never work by an older one.
+func (h *Hub) WaitTaken(ctx context.Context, gen uint64) error {
+	return h.wait(ctx, func(acked uint64) bool { return acked >= gen || acked == 0 })
+}
+
+func (h *Hub) wait(ctx context.Context, enough func(acked uint64) bool) error {
 	h.await(1)
 	defer h.await(-1)
 	for {
 		h.mu.Lock()
 		progress, done := h.progress, true
 		for c := range h.conns {
-			if c.acked() < gen {
+			if !enough(c.acked()) {
 				done = false
 				break
 			}

@@ -90,6 +90,8 @@ type Options struct {
 	Reissue time.Duration
 	// Observer may be nil.
 	Observer Observer
+	// Refusals, if not nil, is called whenever what some proxy refuses has changed; Hub.Rejections has it. It must not block.
+	Refusals func()
 	// Log may be nil.
 	Log *slog.Logger
 }
@@ -101,6 +103,9 @@ func (o Options) withDefaults() Options {
 		}
 	}
 	orDuration(&o.AuthTimeout, 5*time.Second)
+	if o.Refusals == nil {
+		o.Refusals = func() {}
+	}
 	orDuration(&o.ParkLimit, 30*time.Second)
 	orDuration(&o.SendTimeout, 20*time.Second)
 	orDuration(&o.AnswerTimeout, time.Minute)

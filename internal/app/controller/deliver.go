@@ -7,12 +7,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	configv1alpha2 "openservicemesh.io/osm/api/config/v1alpha2"
 	"openservicemesh.io/osm/internal/core/snapshot"
 	"openservicemesh.io/osm/internal/kube/convert"
 	"openservicemesh.io/osm/internal/kube/gatewaycert"
 	"openservicemesh.io/osm/internal/kube/source"
-	"openservicemesh.io/osm/internal/kube/status"
 	"openservicemesh.io/osm/internal/obs"
 	"openservicemesh.io/osm/internal/obs/errcode"
 	"openservicemesh.io/osm/internal/pipeline"
@@ -28,12 +26,7 @@ func (p *program) deliver(u source.Update) {
 		return
 	}
 	p.metrics.SetNamespaces(len(p.source.MonitoredNamespaces()))
-	findings := snapshot.SortFindings(append(u.Findings, view.Findings()...))
-	p.findings.report(findings)
-	p.status.Publish(status.ReportOn(status.Object{
-		Ref:      snapshot.ObjectRef{Kind: configv1alpha2.KindMeshConfig, Namespace: p.o.OSMNamespace, Name: p.o.OSMConfigName},
-		Resource: configv1alpha2.MeshConfigs, Generation: u.ConfigGeneration,
-	}, u.Snapshot.Policies, findings))
+	p.rollout.show(u, view)
 	if u.Changed.Config {
 		p.metrics.Broadcast()
 		p.settings.flags(u.Snapshot.Mesh.FeatureFlags)

@@ -141,6 +141,7 @@ type program struct {
 	view     atomic.Pointer[pipeline.View]
 	settings settings
 	findings findingLog
+	rollout  *rolloutFollower
 
 	started, announced, leaving atomic.Bool
 }
@@ -153,6 +154,7 @@ func newProgram(o Options, kube *kubeapi.Clients, dyn dynamic.Interface, l *obs.
 	p.debug = newDebugServer(at.debug, p, l.Logger("debugger"))
 	p.settings = settings{p: p, level: o.Verbosity}
 	p.findings = findingLog{log: l.Logger("policy"), metrics: m, settle: findingSettle}
+	p.rollout = newRolloutFollower(p)
 	p.status = status.New(status.Options{
 		Kube: kube, Dynamic: dyn, MeshName: o.MeshName, Namespace: o.OSMNamespace, Replica: replica(), Log: l.Logger("status"),
 		Leading: func(ctx context.Context) { p.gateway.Run(ctx) },
@@ -196,6 +198,7 @@ func (p *program) run(ctx context.Context) error {
 		p.pipeline = pipeline.New(p.authority.TrustBundle())
 		p.hub = xds.NewHub(p.issuer, xds.Options{
 			MaxConnections: p.settings.maxConnections, Observer: p.observer, Log: p.logging.Logger("envoy/ads"),
+			Refusals: p.rollout.wake,
 		})
 		if err := p.serveADS(g, serving, adsCert); err != nil {
 			return err
@@ -205,6 +208,7 @@ func (p *program) run(ctx context.Context) error {
 		g.Go(func() error { p.followRoots(ctx); return nil })
 		g.Go(func() error { p.source.Run(ctx, p.deliver); return nil })
 		g.Go(func() error { p.status.Run(ctx); return nil })
+		g.Go(func() error { p.rollout.run(ctx); return nil })
 		g.Go(func() error { return p.serveWebhook(serving, webhookCert) })
 		g.Go(func() error { p.announce(ctx); return nil })
 		return nil

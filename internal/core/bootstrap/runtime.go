@@ -7,7 +7,7 @@ import (
 
 // maxRegexProgram is how large a compiled expression may be. Envoy's own limit is 100, which an expression such as
 // `/[a-z0-9-]{1,64}` exceeds, and then it refuses the whole resource. The mesh bounds expressions itself, where their
-// author sees it (routegroup.MaxRegexCost), so this only has to be larger than that.
+// author sees it (re2.MaxCost), so this only has to be larger than that.
 const maxRegexProgram = 1 << 20
 
 // Runtime is the part of Envoy's runtime that generated configuration relies on.

@@ -48,6 +48,8 @@ type Chain struct {
 	Protocol meshid.Protocol `json:"protocol"`
 	// Side is "" for a chain between sidecars.
 	Side Side `json:"side,omitempty"`
+	// About is what the chain was made for.
+	About About `json:"-"`
 	// MTLS is set on inbound chains: the connection must be mutual TLS of the mesh. Of ingress chains it is set on those
 	// that terminate TLS.
 	MTLS *MTLS `json:"mtls,omitempty"`
@@ -125,7 +127,9 @@ type RouteConfig struct {
 // VirtualHost is the routes of one set of host names. The first route that matches is taken; a request that matches
 // none is answered 404.
 type VirtualHost struct {
-	Name   string   `json:"name"`
+	Name string `json:"name"`
+	// About is what the virtual host was made for.
+	About  About    `json:"-"`
 	Hosts  []string `json:"hosts"`
 	Routes []Route  `json:"routes"`
 	// Access limits who may request what; nil means anyone the connection was accepted from (and always on outbound
@@ -196,7 +200,9 @@ const (
 
 // Cluster is a place requests go to.
 type Cluster struct {
-	Name     string          `json:"name"`
+	Name string `json:"name"`
+	// About is what the cluster was made for.
+	About    About           `json:"-"`
 	Kind     ClusterKind     `json:"kind"`
 	Protocol meshid.Protocol `json:"protocol,omitempty"`
 	// Port is where a Local cluster's application, or a DNS cluster's host, listens.
@@ -222,8 +228,10 @@ type Cluster struct {
 
 // Trust is a validation context: the mesh's roots and, if Names is not nil, the exact certificate names accepted.
 type Trust struct {
-	Secret string   `json:"secret"`
-	Names  []string `json:"names"`
+	Secret string `json:"secret"`
+	// About is what the context was made for.
+	About About    `json:"-"`
+	Names []string `json:"names"`
 }
 
 // CompareRouteMatch orders matches: more specific paths (longer) first, then by every field.

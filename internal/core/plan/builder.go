@@ -82,11 +82,11 @@ func (b *builder) addMeshCluster(id meshid.Service, port snapshot.ServicePort, a
 	name := names.UpstreamCluster(id, port.TargetPort)
 	trust := names.SecretRootOutbound(id)
 	b.addCluster(ir.Cluster{
-		Name: name, Kind: ir.Mesh, Protocol: port.Protocol, ServerName: id.FQDN(),
+		Name: name, About: ir.About{Service: id}, Kind: ir.Mesh, Protocol: port.Protocol, ServerName: id.FQDN(),
 		CertSecret: names.SecretServiceCert(b.key.Identity), TrustSecret: trust,
 		Limits: limits,
 	})
-	b.trusts[trust] = ir.Trust{Secret: trust, Names: accepted}
+	b.trusts[trust] = ir.Trust{Secret: trust, About: ir.About{Service: id}, Names: accepted}
 	return name
 }
 

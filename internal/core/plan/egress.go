@@ -72,7 +72,7 @@ func (b *builder) egress(l *ir.Listener, claimed map[netip.AddrPort]bool) {
 
 func (b *builder) egressChains(d egress.Destination, o egress.Opening, part int, ranges []netip.Prefix) []ir.Chain {
 	chain := func(p meshid.Protocol) ir.Chain {
-		c := ir.Chain{Name: names.EgressChain(p, d.Port, part), Side: ir.Egress, Protocol: p, Match: ir.ChainMatch{Port: d.Port}}
+		c := ir.Chain{Name: names.EgressChain(p, d.Port, part), Side: ir.Egress, About: ir.About{Port: d.Port}, Protocol: p, Match: ir.ChainMatch{Port: d.Port}}
 		for _, r := range ranges {
 			c.Match.Ranges = append(c.Match.Ranges, r.String())
 		}
@@ -88,7 +88,7 @@ func (b *builder) egressChains(d egress.Destination, o egress.Opening, part int,
 	}
 	target := []ir.Target{{Cluster: names.EgressPortCluster(d.Port), Weight: 100}}
 	if o.HTTPS || o.TCP != "" {
-		b.addCluster(ir.Cluster{Name: target[0].Cluster, Kind: ir.OriginalDst, Limits: d.Limits})
+		b.addCluster(ir.Cluster{Name: target[0].Cluster, About: ir.About{Port: d.Port}, Kind: ir.OriginalDst, Limits: d.Limits})
 	}
 	if o.HTTPS {
 		c := chain(ir.HTTPS)
@@ -114,7 +114,7 @@ func (b *builder) egressHosts(d egress.Destination) {
 	for _, h := range d.Hosts {
 		cluster := names.EgressCluster(h.Name, d.Port)
 		b.addCluster(ir.Cluster{
-			Name: cluster, Kind: ir.DNS, Protocol: meshid.HTTP, SameProtocol: true,
+			Name: cluster, About: ir.About{Port: d.Port}, Kind: ir.DNS, Protocol: meshid.HTTP, SameProtocol: true,
 			Host: strings.Trim(h.Name, "[]"), Port: d.Port, Limits: h.Limits,
 		})
 		targets := []ir.Target{{Cluster: cluster, Weight: 100}}
@@ -126,7 +126,7 @@ func (b *builder) egressHosts(d egress.Destination) {
 			}
 		}
 		b.addVirtualHost(config, false, ir.VirtualHost{
-			Name: names.EgressVirtualHost(h.Name), Hosts: []string{h.Name, h.Name + ":" + portString(d.Port)}, Routes: routes,
+			Name: names.EgressVirtualHost(h.Name), About: ir.About{Port: d.Port}, Hosts: []string{h.Name, h.Name + ":" + portString(d.Port)}, Routes: routes,
 		})
 	}
 	b.routes[config].External = true
@@ -137,7 +137,7 @@ func (b *builder) egressHosts(d egress.Destination) {
 func (b *builder) refusedChain(port uint16) ir.Chain {
 	b.addCluster(ir.Cluster{Name: names.ClusterRefused, Kind: ir.Nowhere})
 	c := ir.Chain{
-		Name: names.EgressRefusedChain(port), Side: ir.Egress, Protocol: meshid.TCP, Match: ir.ChainMatch{Port: port},
+		Name: names.EgressRefusedChain(port), About: ir.About{Port: port}, Side: ir.Egress, Protocol: meshid.TCP, Match: ir.ChainMatch{Port: port},
 		TCP: []ir.Target{{Cluster: names.ClusterRefused, Weight: 100}},
 	}
 	for _, r := range refusedRanges(b.planner.snap.Nodes()) {

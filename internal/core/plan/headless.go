@@ -19,6 +19,7 @@ func (b *builder) podChains(svc *snapshot.Service, port snapshot.ServicePort, cl
 	for _, pod := range b.namedPods(svc, port) {
 		chain := ir.Chain{
 			Name:     names.OutboundChain(pod.id, port.Port, port.Protocol),
+			About:    ir.About{Service: pod.id},
 			Match:    ir.ChainMatch{Port: to},
 			Protocol: port.Protocol,
 		}
@@ -33,6 +34,7 @@ func (b *builder) podChains(svc *snapshot.Service, port snapshot.ServicePort, cl
 			chain.RouteConfig = names.OutboundRoutes(to)
 			b.addVirtualHost(chain.RouteConfig, false, ir.VirtualHost{
 				Name:   names.OutboundVirtualHost(pod.id.FQDN()),
+				About:  ir.About{Service: pod.id},
 				Hosts:  names.ServiceHosts(pod.id, to, svc.ID.Namespace == b.key.Identity.Namespace),
 				Routes: []ir.Route{{Targets: targets, Retry: b.retry(svc.ID)}},
 			})

@@ -29,12 +29,16 @@ func set(p *snapshot.Parts) {
 	}
 }
 
+func about(service string) ir.About {
+	return ir.About{Service: meshid.Service{Namespace: "shop", Name: service}}
+}
+
 func TestNamedPodsHaveChainsOfTheirOwn(t *testing.T) {
 	got := planOf(world(set, db), client)
 	require.Equal(t, []ir.Chain{
-		{Name: "outbound_shop/web-0.web_5432_tcp", Match: ir.ChainMatch{Port: 5432, Addresses: []string{"10.1.0.1"}}, Protocol: meshid.TCP,
+		{Name: "outbound_shop/web-0.web_5432_tcp", About: about("web-0.web"), Match: ir.ChainMatch{Port: 5432, Addresses: []string{"10.1.0.1"}}, Protocol: meshid.TCP,
 			TCP: []ir.Target{{Cluster: "shop/web-0.web|5432", Weight: 100}}},
-		{Name: "outbound_shop/web_5432_tcp", Match: ir.ChainMatch{Port: 5432, Addresses: []string{"10.1.0.7"}}, Protocol: meshid.TCP,
+		{Name: "outbound_shop/web_5432_tcp", About: about("web"), Match: ir.ChainMatch{Port: 5432, Addresses: []string{"10.1.0.7"}}, Protocol: meshid.TCP,
 			TCP: []ir.Target{{Cluster: "shop/web|5432", Weight: 100}}},
 	}, got.Outbound.Chains)
 	names := map[string]string{}
@@ -46,8 +50,8 @@ func TestNamedPodsHaveChainsOfTheirOwn(t *testing.T) {
 		"shop/web|5432":       "web.shop.svc.cluster.local",
 	}, names)
 	require.Equal(t, []ir.Trust{
-		{Secret: "root-cert-for-mtls-outbound:shop/web", Names: []string{"other.shop.td", "web.shop.td"}},
-		{Secret: "root-cert-for-mtls-outbound:shop/web-0.web", Names: []string{"web.shop.td"}},
+		{Secret: "root-cert-for-mtls-outbound:shop/web", About: about("web"), Names: []string{"other.shop.td", "web.shop.td"}},
+		{Secret: "root-cert-for-mtls-outbound:shop/web-0.web", About: about("web-0.web"), Names: []string{"web.shop.td"}},
 	}, got.Trusts, "a named pod is known by its own account alone")
 	require.Equal(t, []string{"*.web.shop.svc.cluster.local", "web.shop.svc.cluster.local"},
 		planOf(world(set, db), server).Inbound.Chains[0].Match.ServerNames)

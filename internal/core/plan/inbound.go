@@ -42,6 +42,7 @@ func (b *builder) inboundChain(svc *snapshot.Service, port snapshot.ServicePort)
 	permissive := b.planner.snap.Mesh.Permissive
 	chain := ir.Chain{
 		Name:     names.InboundChain(svc.ID, port.TargetPort, port.Protocol),
+		About:    ir.About{Service: svc.ID},
 		Match:    ir.ChainMatch{Port: port.TargetPort, ServerNames: serverNames(svc)},
 		Protocol: port.Protocol,
 		MTLS:     &ir.MTLS{CertSecret: names.SecretServiceCert(b.key.Identity), TrustSecret: names.SecretRootInbound(b.key.Identity)},
@@ -75,7 +76,7 @@ func (b *builder) inboundHosts(config string, svc *snapshot.Service, target uint
 	}
 	host := func(id meshid.Service, hosts []string) {
 		b.addVirtualHost(config, true, b.limitHost(ir.VirtualHost{
-			Name: names.InboundVirtualHost(id.FQDN()), Hosts: hosts, Routes: routes, Access: access,
+			Name: names.InboundVirtualHost(id.FQDN()), About: ir.About{Service: svc.ID}, Hosts: hosts, Routes: routes, Access: access,
 		}, svc.ID))
 	}
 	host(svc.ID, withPods(svc, serviceHosts(svc.ID, own, true)))
@@ -145,10 +146,10 @@ func grantsRequestsOn(g traffictarget.Grant, port snapshot.ServicePort) bool {
 // whatever the applications speak, so an "http" port gets a twin for requests whose caller spoke HTTP/2.
 func (b *builder) localCluster(svc *snapshot.Service, port snapshot.ServicePort) string {
 	name := names.LocalCluster(svc.ID, port.TargetPort)
-	b.addCluster(ir.Cluster{Name: name, Kind: ir.Local, Protocol: port.Protocol, Port: port.TargetPort})
+	b.addCluster(ir.Cluster{Name: name, About: ir.About{Service: svc.ID}, Kind: ir.Local, Protocol: port.Protocol, Port: port.TargetPort})
 	if port.Protocol == meshid.HTTP {
 		twin := names.LocalClusterHTTP2(svc.ID, port.TargetPort)
-		b.addCluster(ir.Cluster{Name: twin, Kind: ir.Local, Protocol: port.Protocol, Port: port.TargetPort, HTTP2Local: true})
+		b.addCluster(ir.Cluster{Name: twin, About: ir.About{Service: svc.ID}, Kind: ir.Local, Protocol: port.Protocol, Port: port.TargetPort, HTTP2Local: true})
 	}
 	return name
 }

@@ -75,7 +75,8 @@ func (b *builder) ingress(l *ir.Listener) {
 func (b *builder) ingressBackend(l *ir.Listener, svc *snapshot.Service, backend ingressbackend.Backend, several bool, claims ingressClaims) {
 	config := names.IngressRoutes(backend.Port, several)
 	proto := meshid.HTTP
-	chain := ir.Chain{Side: ir.Ingress, Protocol: meshid.HTTP, RouteConfig: config, Match: ir.ChainMatch{Port: backend.Port}}
+	about := ir.About{Service: svc.ID}
+	chain := ir.Chain{Side: ir.Ingress, About: about, Protocol: meshid.HTTP, RouteConfig: config, Match: ir.ChainMatch{Port: backend.Port}}
 	if backend.HTTPS {
 		proto = ir.HTTPS
 		chain.MTLS = &ir.MTLS{
@@ -97,9 +98,9 @@ func (b *builder) ingressBackend(l *ir.Listener, svc *snapshot.Service, backend 
 		return
 	}
 	cluster := names.LocalClusterIngress(svc.ID, backend.Port)
-	b.addCluster(ir.Cluster{Name: cluster, Kind: ir.Local, Protocol: meshid.HTTP, Port: backend.Port, SameProtocol: true})
+	b.addCluster(ir.Cluster{Name: cluster, About: about, Kind: ir.Local, Protocol: meshid.HTTP, Port: backend.Port, SameProtocol: true})
 	b.addVirtualHost(config, true, ir.VirtualHost{
-		Name: names.IngressVirtualHost(svc.ID.FQDN()), Hosts: []string{"*"},
+		Name: names.IngressVirtualHost(svc.ID.FQDN()), About: about, Hosts: []string{"*"},
 		Routes: []ir.Route{{Targets: []ir.Target{{Cluster: cluster, Weight: 100}}}},
 	})
 }

@@ -48,6 +48,7 @@ func (b *builder) limitChain(c *ir.Chain, id meshid.Service) {
 	}
 	for _, rls := range s.Services {
 		if uses(*c, rls.Name) {
+			rls.About = ir.About{Service: id}
 			b.addCluster(rls)
 		}
 	}
@@ -90,6 +91,6 @@ func (b *builder) authorizeExternally(l *ir.Listener) {
 		}
 	}
 	if asked {
-		b.addCluster(ir.Cluster{Name: names.ClusterExternalAuthorization, Kind: ir.DNS, Protocol: meshid.GRPC, Host: a.Address, Port: a.Port})
+		b.addCluster(ir.Cluster{Name: names.ClusterExternalAuthorization, About: ir.About{Mesh: true}, Kind: ir.DNS, Protocol: meshid.GRPC, Host: a.Address, Port: a.Port})
 	}
 }

@@ -82,6 +82,7 @@ func (b *builder) outboundChain(svc *snapshot.Service, port snapshot.ServicePort
 	}
 	chain := ir.Chain{
 		Name:     names.OutboundChain(svc.ID, port.Port, port.Protocol),
+		About:    ir.About{Service: svc.ID},
 		Match:    ir.ChainMatch{Port: to, Addresses: addrStrings(addrs)},
 		Protocol: port.Protocol,
 	}
@@ -89,6 +90,7 @@ func (b *builder) outboundChain(svc *snapshot.Service, port snapshot.ServicePort
 		chain.RouteConfig = names.OutboundRoutes(to)
 		b.addVirtualHost(chain.RouteConfig, false, ir.VirtualHost{
 			Name:   names.OutboundVirtualHost(svc.ID.FQDN()),
+			About:  ir.About{Service: svc.ID},
 			Hosts:  names.ServiceHosts(svc.ID, to, svc.ID.Namespace == b.key.Identity.Namespace),
 			Routes: b.splitRoutes(svc, port, targets),
 		})

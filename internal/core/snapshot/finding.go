@@ -14,6 +14,12 @@ const (
 	Warning Severity = "Warning"
 )
 
+// Kinds of objects that shape configuration and are no policies.
+const (
+	KindService    = "Service"
+	KindMeshConfig = "MeshConfig"
+)
+
 // ObjectRef names the object a finding is about.
 type ObjectRef struct {
 	Kind      string `json:"kind"`

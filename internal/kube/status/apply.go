@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	apistatus "openservicemesh.io/osm/api/status"
+	"openservicemesh.io/osm/internal/core/rollout"
 )
 
 // change says what applying a verdict did to an object.
@@ -40,10 +41,7 @@ func apply(u *unstructured.Unstructured, kind string, v verdict) (change, error)
 			conditions = holder.Conditions
 		}
 	}
-	var old metav1.Condition
-	if c := meta.FindStatusCondition(conditions, apistatus.ConditionAccepted); c != nil {
-		old = *c
-	}
+	accepted, programmed := condition(conditions, apistatus.ConditionAccepted), condition(conditions, apistatus.ConditionProgrammed)
 	for _, c := range []metav1.Condition{v.Accepted, v.Programmed} {
 		c.ObservedGeneration = u.GetGeneration()
 		meta.SetStatusCondition(&conditions, c)
@@ -64,8 +62,24 @@ func apply(u *unstructured.Unstructured, kind string, v verdict) (change, error)
 		return change{}, nil
 	}
 	u.Object["status"] = after
+	return change{Written: true, Told: told(accepted, programmed, v)}, nil
+}
+
+// told reports whether users should hear of a verdict, after the conditions there were.
+func told(accepted, programmed metav1.Condition, v verdict) bool {
+	wasRejected, isRejected := programmed.Reason == rollout.ReasonRejected, v.Programmed.Reason == rollout.ReasonRejected
+	if isRejected && (!wasRejected || programmed.Message != v.Programmed.Message) || wasRejected && v.Programmed.Status == metav1.ConditionTrue {
+		return true
+	}
 	now := v.Accepted
-	same := old.Status == now.Status && old.Reason == now.Reason && old.Message == now.Message
-	wasFine := old.Status == "" || old.Status == metav1.ConditionTrue
-	return change{Written: true, Told: !same && (now.Reason != ReasonAccepted || !wasFine)}, nil
+	same := accepted.Status == now.Status && accepted.Reason == now.Reason && accepted.Message == now.Message
+	wasFine := accepted.Status == "" || accepted.Status == metav1.ConditionTrue
+	return !same && (now.Reason != ReasonAccepted || !wasFine)
+}
+
+func condition(list []metav1.Condition, name string) metav1.Condition {
+	if c := meta.FindStatusCondition(list, name); c != nil {
+		return *c
+	}
+	return metav1.Condition{}
 }

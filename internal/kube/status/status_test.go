@@ -102,18 +102,24 @@ func TestJudge(t *testing.T) {
 		accepted, programmed metav1.ConditionStatus
 		reason, progReason   string
 		message, current     string
+		waiting              bool
 	}{
-		{"fine", nil, "True", "True", "Accepted", "Programmed", "well-formed", "committed"},
-		{"warning", []snapshot.Finding{finding(target, snapshot.Warning, "Odd", "spec.x is odd")}, "True", "True", "AcceptedWithWarnings", "Programmed", "spec.x is odd", "committed"},
+		{name: "fine", accepted: "True", programmed: "True", reason: "Accepted", progReason: "Programmed", message: "well-formed", current: "committed"},
+		{name: "waiting", waiting: true, accepted: "True", programmed: "Unknown", reason: "Accepted", progReason: "Pending", message: "well-formed", current: "committed"},
+		{name: "rejected", waiting: true, findings: []snapshot.Finding{finding(target, snapshot.Error, "RejectedByProxy", "words")},
+			accepted: "True", programmed: "False", reason: "Accepted", progReason: "RejectedByProxy", message: "well-formed", current: "error"},
+		{name: "an error while waiting", waiting: true, findings: []snapshot.Finding{finding(target, snapshot.Error, "Bad", "a")},
+			accepted: "False", programmed: "False", reason: "Bad", progReason: "NotAccepted", message: "a", current: "error"},
+		{"warning", []snapshot.Finding{finding(target, snapshot.Warning, "Odd", "spec.x is odd")}, "True", "True", "AcceptedWithWarnings", "Programmed", "spec.x is odd", "committed", false},
 		{"error", []snapshot.Finding{finding(target, snapshot.Warning, "Odd", "odd"), finding(target, snapshot.Error, "Bad", "a"), finding(target, snapshot.Error, "Worse", "b")},
-			"False", "False", "Bad", "NotAccepted", "a; b", "error"},
-		{"not supported", []snapshot.Finding{finding(target, snapshot.Error, "NotSupported", "not acted on")}, "False", "False", "NotSupported", "NotSupported", "not acted on", "error"},
-		{"a setting without effect", []snapshot.Finding{finding(target, snapshot.Warning, "NotSupported", "spec.x: no effect")}, "True", "False", "AcceptedWithWarnings", "NotSupported", "spec.x", "committed"},
-		{"long", []snapshot.Finding{finding(target, snapshot.Error, "Bad", strings.Repeat("ä", 5000))}, "False", "False", "Bad", "NotAccepted", " …", "error"},
+			"False", "False", "Bad", "NotAccepted", "a; b", "error", false},
+		{"not supported", []snapshot.Finding{finding(target, snapshot.Error, "NotSupported", "not acted on")}, "False", "False", "NotSupported", "NotSupported", "not acted on", "error", false},
+		{"a setting without effect", []snapshot.Finding{finding(target, snapshot.Warning, "NotSupported", "spec.x: no effect")}, "True", "False", "AcceptedWithWarnings", "NotSupported", "spec.x", "committed", false},
+		{"long", []snapshot.Finding{finding(target, snapshot.Error, "Bad", strings.Repeat("ä", 5000))}, "False", "False", "Bad", "NotAccepted", " …", "error", false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			v := judge(tt.findings)
+			v := judge(tt.findings, tt.waiting)
 			require.Equal(t, tt.accepted, v.Accepted.Status)
 			require.Equal(t, tt.programmed, v.Programmed.Status)
 			require.Equal(t, tt.reason, v.Accepted.Reason)
@@ -135,6 +141,7 @@ func TestReportOnListsUnreadableObjectsToo(t *testing.T) {
 		config,
 		{Ref: target, Resource: accessv1alpha3.TrafficTargets, Generation: 4},
 		{Ref: ingress, Resource: policyv1alpha1.IngressBackends},
+		{Ref: snapshot.ObjectRef{Kind: "Service", Name: "s"}, Resource: services, EventOnly: true},
 	}, r.Objects)
 }
 

@@ -10,6 +10,7 @@ import (
 
 	apistatus "openservicemesh.io/osm/api/status"
 	"openservicemesh.io/osm/internal/core/policy"
+	"openservicemesh.io/osm/internal/core/rollout"
 	"openservicemesh.io/osm/internal/core/snapshot"
 )
 
@@ -19,6 +20,8 @@ const (
 	ReasonWarnings    = "AcceptedWithWarnings"
 	ReasonProgrammed  = "Programmed"
 	ReasonNotAccepted = "NotAccepted"
+	// ReasonPending marks objects that some proxy has not acknowledged yet.
+	ReasonPending = "Pending"
 	// ReasonNotSupported marks objects of kinds, and fields, that the control plane does not act on yet.
 	ReasonNotSupported = "NotSupported"
 )
@@ -33,19 +36,27 @@ type Object struct {
 	// Generation is the metadata.generation the report is about; 0 when the object could not be read, so that
 	// whichever is stored now is meant.
 	Generation int64
+	// EventOnly is for kinds whose status belongs to somebody else, such as a Service.
+	EventOnly bool
 }
 
 // Report is what the control plane thinks of everything it looks at.
 type Report struct {
 	Objects  []Object
 	Findings []snapshot.Finding
+	// Waiting are objects that some proxy has not acknowledged yet.
+	Waiting map[snapshot.ObjectRef]bool
 }
 
-// ReportOn lists the MeshConfig, every policy object of a snapshot, and the unreadable ones that only findings know.
+// services are where Services are read.
+var services = schema.GroupVersionResource{Version: "v1", Resource: "services"}
+
+// ReportOn lists the MeshConfig, every policy object of a snapshot, and the unreadable ones and the Services that only
+// findings know.
 func ReportOn(config Object, policies snapshot.Policies, findings []snapshot.Finding) Report {
 	r := Report{Objects: []Object{config}, Findings: findings}
 	listed := map[snapshot.ObjectRef]bool{config.Ref: true}
-	resources := map[string]schema.GroupVersionResource{}
+	resources := map[string]schema.GroupVersionResource{snapshot.KindService: services}
 	for _, k := range policy.Kinds() {
 		resources[k.Name] = k.Resource
 		for _, o := range policies[k.Name] {
@@ -57,7 +68,7 @@ func ReportOn(config Object, policies snapshot.Policies, findings []snapshot.Fin
 	for _, f := range findings {
 		if resource, known := resources[f.Object.Kind]; known && !listed[f.Object] {
 			listed[f.Object] = true
-			r.Objects = append(r.Objects, Object{Ref: f.Object, Resource: resource})
+			r.Objects = append(r.Objects, Object{Ref: f.Object, Resource: resource, EventOnly: f.Object.Kind == snapshot.KindService})
 		}
 	}
 	return r
@@ -72,12 +83,18 @@ type verdict struct {
 
 // judge turns the findings about one object into its verdict. An object in force with remarks is accepted; one that is
 // ignored, or a part of which is, is not.
-func judge(findings []snapshot.Finding) verdict {
-	var errs, warnings []snapshot.Finding
+//
+// What a proxy refuses is well-formed for all that is known here, so it is accepted and not programmed. waiting is whether
+// some proxy has not acknowledged the object yet.
+func judge(findings []snapshot.Finding, waiting bool) verdict {
+	var errs, warnings, rejected []snapshot.Finding
 	for _, f := range findings {
-		if f.Severity == snapshot.Error {
+		switch {
+		case f.Reason == rollout.ReasonRejected:
+			rejected = append(rejected, f)
+		case f.Severity == snapshot.Error:
 			errs = append(errs, f)
-		} else {
+		default:
 			warnings = append(warnings, f)
 		}
 	}
@@ -85,7 +102,7 @@ func judge(findings []snapshot.Finding) verdict {
 		Accepted: metav1.Condition{Type: apistatus.ConditionAccepted, Status: metav1.ConditionTrue,
 			Reason: ReasonAccepted, Message: "the object is well-formed and everything it refers to exists"},
 		Programmed: metav1.Condition{Type: apistatus.ConditionProgrammed, Status: metav1.ConditionTrue,
-			Reason: ReasonProgrammed, Message: "the object is part of the configuration that proxies are told"},
+			Reason: ReasonProgrammed, Message: "the object is part of the configuration that the proxies have acknowledged"},
 		CurrentStatus: apistatus.CurrentStatusCommitted, Reason: apistatus.ReasonCommitted,
 	}
 	if len(warnings) > 0 {
@@ -102,6 +119,13 @@ func judge(findings []snapshot.Finding) verdict {
 			v.Accepted.Reason = ReasonNotSupported
 		}
 		v.Programmed.Status, v.Programmed.Reason, v.Programmed.Message = metav1.ConditionFalse, ReasonNotSupported, messages(ignored)
+	}
+	if len(rejected) > 0 {
+		v.Programmed.Status, v.Programmed.Reason, v.Programmed.Message = metav1.ConditionFalse, rollout.ReasonRejected, messages(rejected)
+		v.CurrentStatus, v.Reason = apistatus.CurrentStatusError, rejected[0].Message
+	} else if waiting && v.Programmed.Status == metav1.ConditionTrue {
+		v.Programmed.Status, v.Programmed.Reason = metav1.ConditionUnknown, ReasonPending
+		v.Programmed.Message = "some proxy has not acknowledged the object yet"
 	}
 	return v
 }

@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"openservicemesh.io/osm/internal/core/names"
+	"openservicemesh.io/osm/internal/core/rollout"
 	"openservicemesh.io/osm/internal/core/snapshot"
 	"openservicemesh.io/osm/internal/kube/kubeapi"
 )
@@ -130,8 +131,8 @@ func (w *Writer) pass(ctx context.Context, r *Report, done written) bool {
 			return true
 		}
 		seen[o.Ref] = true
-		state := writtenState{generation: o.Generation, verdict: judge(findings[o.Ref])}
-		if before, ok := done[o.Ref]; ok && before == state && o.Generation != 0 {
+		state := writtenState{generation: o.Generation, verdict: judge(findings[o.Ref], r.Waiting[o.Ref])}
+		if before, ok := done[o.Ref]; ok && before == state && (o.Generation != 0 || o.EventOnly) {
 			continue
 		}
 		if err := w.write(ctx, o, state.verdict); err != nil {
@@ -165,6 +166,10 @@ func (w *Writer) write(ctx context.Context, o Object, v verdict) error {
 	if err != nil {
 		return err
 	}
+	if o.EventOnly {
+		w.tell(ctx, u, o, v)
+		return nil
+	}
 	if o.Generation != 0 && u.GetGeneration() != o.Generation {
 		return nil
 	}
@@ -186,11 +191,13 @@ func (w *Writer) write(ctx context.Context, o Object, v verdict) error {
 
 // tell makes an Event on the user's object. Events are a courtesy: a failure is logged and forgotten.
 func (w *Writer) tell(ctx context.Context, u *unstructured.Unstructured, o Object, v verdict) {
-	kind := corev1.EventTypeNormal
-	if v.Accepted.Status != metav1.ConditionTrue || v.Accepted.Reason == ReasonWarnings {
+	kind, reason, message := corev1.EventTypeNormal, v.Accepted.Reason, v.Accepted.Message
+	switch {
+	case v.Programmed.Reason == rollout.ReasonRejected:
+		kind, reason, message = corev1.EventTypeWarning, v.Programmed.Reason, v.Programmed.Message
+	case v.Accepted.Status != metav1.ConditionTrue || v.Accepted.Reason == ReasonWarnings:
 		kind = corev1.EventTypeWarning
 	}
-	message := v.Accepted.Message
 	if len(message) > maxEventMessage {
 		message = strings.ToValidUTF8(message[:maxEventMessage], "") + " …"
 	}
@@ -201,7 +208,7 @@ func (w *Writer) tell(ctx context.Context, u *unstructured.Unstructured, o Objec
 			APIVersion: o.Resource.GroupVersion().String(), Kind: o.Ref.Kind, Namespace: o.Ref.Namespace,
 			Name: o.Ref.Name, UID: u.GetUID(), ResourceVersion: u.GetResourceVersion(),
 		},
-		Type: kind, Reason: v.Accepted.Reason, Message: message, Count: 1,
+		Type: kind, Reason: reason, Message: message, Count: 1,
 		FirstTimestamp: now, LastTimestamp: now,
 		Source:              corev1.EventSource{Component: names.Controller},
 		ReportingController: names.AppName + "/" + names.Controller, ReportingInstance: w.opts.Replica,

@@ -87,6 +87,8 @@ func TestMessages(t *testing.T) {
 		{"setting elsewhere", "UpstreamTrafficSetting", "{host: desk.client.svc.cluster.local}", `"desk.client.svc.cluster.local" is a service of namespace "client", so its UpstreamTrafficSetting must be in that namespace, not in "shop"`},
 		{"setting unit", "UpstreamTrafficSetting", "{host: a.b, rateLimit: {local: {tcp: {connections: 1, unit: day}}}}", `spec.rateLimit.local.tcp.unit: "day" is not a unit; use second, minute or hour`},
 		{"setting host", "UpstreamTrafficSetting", "{host: 'http://x'}", `spec.host: "http://x" is not a fully qualified domain name`},
+		{"setting header", "UpstreamTrafficSetting", "{host: a.b, rateLimit: {local: {http: {requests: 1, unit: second, responseHeadersToAdd: [{name: Host, value: x}]}}}}",
+			`spec.rateLimit.local.http.responseHeadersToAdd[0]: name: "Host" is a header that the proxy does not let anybody touch; use another`},
 		{"setting short host", "UpstreamTrafficSetting", "{host: cart}", `spec.host: "cart" is not a fully qualified domain name; a service`},
 		{"setting twice", "UpstreamTrafficSetting", "{host: Cart.shop.svc.cluster.local}", "is already the host of UpstreamTrafficSetting shop/old"},
 		{"setting code", "UpstreamTrafficSetting", "{host: a.b, rateLimit: {local: {http: {responseStatusCode: 200}}}}", "spec.rateLimit.local.http.responseStatusCode: 200 is not an error status; use 400 to 599"},

@@ -2,22 +2,14 @@ package routegroup
 
 import (
 	"fmt"
-	"regexp"
-	"regexp/syntax"
 	"strings"
 	"unicode/utf8"
+
+	"openservicemesh.io/osm/internal/core/re2"
 )
 
-const (
-	// MaxRegexLength bounds the text of an expression, in bytes.
-	MaxRegexLength = 1024
-	// MaxRegexCost bounds what an expression compiles to, in instructions of Envoy's engine. Repetitions multiply: a
-	// short text such as `.{1000}` is a large program, which every request would pay for, and one that is too large is
-	// refused by Envoy together with everything that was sent with it.
-	MaxRegexCost = 16384
-	// costOfWide is how many instructions one range of characters beyond ASCII may take: Envoy's engine works on bytes.
-	costOfWide = 12
-)
+// MaxRegexLength bounds the text of an expression, in bytes.
+const MaxRegexLength = 1024
 
 // expression checks an RE2 expression. What matches everything is normalised to "".
 func expression(field, s string) (string, error) {
@@ -30,51 +22,10 @@ func expression(field, s string) (string, error) {
 	if !utf8.ValidString(s) || strings.ContainsRune(s, 0) {
 		return "", fmt.Errorf("%s: %q holds bytes that no request can", field, s)
 	}
-	if _, err := regexp.Compile(s); err != nil {
-		return "", fmt.Errorf("%s: %q is not an RE2 expression: %w", field, s, err)
-	}
-	if c, err := cost(s); err != nil || c > MaxRegexCost {
-		return "", fmt.Errorf("%s: %q is too complex (%d steps, at most %d); use fewer or smaller repetitions", field, s, c, MaxRegexCost)
+	if err := re2.Check(s); err != nil {
+		return "", fmt.Errorf("%s: %w", field, err)
 	}
 	return s, nil
-}
-
-// cost estimates from above how many instructions Envoy's engine compiles an expression to.
-func cost(s string) (int, error) {
-	re, err := syntax.Parse(s, syntax.Perl)
-	if err != nil {
-		return 0, err
-	}
-	prog, err := syntax.Compile(re.Simplify())
-	if err != nil {
-		return 0, err
-	}
-	total := 0
-	for _, inst := range prog.Inst {
-		total += costOf(inst)
-	}
-	return total, nil
-}
-
-func costOf(inst syntax.Inst) int {
-	switch inst.Op {
-	case syntax.InstRuneAny, syntax.InstRuneAnyNotNL:
-		return costOfWide
-	case syntax.InstRune, syntax.InstRune1:
-		n := 0
-		for i, r := range inst.Rune {
-			// Runes come in pairs, low and high; a single one stands for itself.
-			if len(inst.Rune) > 1 && i%2 == 0 {
-				continue
-			}
-			n++
-			if r >= utf8.RuneSelf {
-				n += costOfWide
-			}
-		}
-		return max(n, 1)
-	}
-	return 1
 }
 
 // pseudoHeaders are the parts of a request line that Envoy shows as headers.

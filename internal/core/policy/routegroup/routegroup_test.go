@@ -51,6 +51,7 @@ func TestWhatCannotBeCompiledIsLeftOutAlone(t *testing.T) {
 		{"long", specs.HTTPMatch{PathRegex: strings.Repeat("a", MaxRegexLength+1)}, "1025 characters are too many; use at most 1024"},
 		{"large", specs.HTTPMatch{PathRegex: `\pL{900}`}, "is too complex"},
 		{"nested repetition", specs.HTTPMatch{PathRegex: `((a{100}){100}){100}`}, "expression"},
+		{"a class that the proxy does not know", specs.HTTPMatch{PathRegex: `/\p{Letter}+`}, `spec.matches[0] (bad): pathRegex: "/\\p{Letter}+" names the class of characters "Letter", which the proxy does not know`},
 		{"zero byte", specs.HTTPMatch{PathRegex: "/a\x00"}, "holds bytes that no request can"},
 		{"header", specs.HTTPMatch{Headers: []map[string]string{{"x-a": "["}}}, `headers.x-a: "[" is not an RE2 expression`},
 		{"header name", specs.HTTPMatch{Headers: []map[string]string{{"x a": "1"}}}, `"x a" is not the name of a header`},

@@ -15,6 +15,8 @@ import (
 
 // Setting is one compiled object.
 type Setting struct {
+	// Object is whose it is.
+	Object snapshot.ObjectRef
 	// Limits are for the host's clients; nil when there are none. The rest is for the host's own proxies.
 	Limits          *ir.Limits
 	ConnectionRate  *ir.Rate
@@ -118,7 +120,10 @@ func compile(o *policyv1.UpstreamTrafficSetting) (*Setting, error) {
 	if err := codes(o); err != nil {
 		return nil, err
 	}
-	s := &Setting{Routes: map[string]Route{}}
+	s := &Setting{
+		Object: snapshot.ObjectRef{Kind: Kind, Namespace: o.Namespace, Name: o.Name},
+		Routes: map[string]Route{},
+	}
 	var err error
 	if s.Limits, err = Limits(o); err != nil {
 		return nil, err

@@ -4,13 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"regexp"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	policyv1 "openservicemesh.io/osm/api/policy/v1alpha1"
 	"openservicemesh.io/osm/internal/core/ir"
+	"openservicemesh.io/osm/internal/core/re2"
 )
 
 const (
@@ -164,8 +164,8 @@ func condition(c ir.HeaderCondition) error {
 	if len(c.Regex) > maxRegex {
 		return fmt.Errorf("regex: %d characters are too many; use at most %d", len(c.Regex), maxRegex)
 	}
-	if _, err := regexp.Compile(c.Regex); err != nil {
-		return fmt.Errorf("regex: %q is not an RE2 expression: %w", c.Regex, err)
+	if err := re2.Check(c.Regex); err != nil {
+		return fmt.Errorf("regex: %w", err)
 	}
 	return nil
 }
@@ -188,6 +188,9 @@ func headerName(s string) error {
 	}
 	if s == "" || strings.ContainsFunc(s, func(r rune) bool { return !token(r) }) {
 		return fmt.Errorf("%q is not the name of a header", s)
+	}
+	if strings.EqualFold(s, "host") {
+		return fmt.Errorf("%q is a header that the proxy does not let anybody touch; use another", s)
 	}
 	return nil
 }
