@@ -9,11 +9,11 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"openservicemesh.io/osm/internal/core/explain"
 	"openservicemesh.io/osm/internal/core/meshid"
 	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/core/sim"
@@ -184,7 +184,7 @@ func call(t *testing.T, r row) string {
 // live is what the cluster holds now, as the control plane would see it.
 type live struct {
 	snap *snapshot.Snapshot
-	view *pipeline.View
+	mesh *explain.Mesh
 }
 
 func liveMesh(t *testing.T) *live {
@@ -207,7 +207,7 @@ func liveMesh(t *testing.T) *live {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &live{snap: read.Snapshot, view: view}
+	return &live{snap: read.Snapshot, mesh: explain.New(view)}
 }
 
 func (l *live) simulate(t *testing.T, r row) string {
@@ -223,29 +223,14 @@ func (l *live) simulate(t *testing.T, r row) string {
 	var out sim.Outcome
 	if r.from == "outside" {
 		to := netip.MustParseAddrPort(u.Host)
-		out, err = sim.FromOutside(l.at(to), to, sim.Stranger{HTTP: req})
+		out, err = sim.FromOutside(l.mesh.At(to), to, sim.Stranger{HTTP: req})
 	} else {
-		out, err = sim.FromMesh(l.at(netip.AddrPortFrom(l.podIP(t, r.from), 0)), l.at, sim.Call{To: l.address(t, u), HTTP: req})
+		out, err = sim.FromMesh(l.mesh.At(netip.AddrPortFrom(l.podIP(t, r.from), 0)), l.mesh.At, sim.Call{To: l.address(t, u), HTTP: req})
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	return out.String()
-}
-
-// at finds the sidecar of an address.
-func (l *live) at(to netip.AddrPort) *sim.Proxy {
-	for _, pod := range l.snap.Pods {
-		if pod.ProxyUUID == "" || !slices.Contains(pod.IPs, to.Addr()) {
-			continue
-		}
-		key, _ := l.view.Place(pod.ID)
-		return &sim.Proxy{
-			Principal: pod.Identity.Principal(l.snap.Mesh.TrustDomain), CertSecret: names.SecretServiceCert(pod.Identity),
-			Resources: l.view.Config(key), Endpoints: l.view.Endpoints,
-		}
-	}
-	return nil
 }
 
 func (l *live) podIP(t *testing.T, name string) netip.Addr {

@@ -5,7 +5,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
 
+	"openservicemesh.io/osm/internal/core/explain"
 	"openservicemesh.io/osm/internal/core/meshid"
 	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/core/sim"
@@ -74,14 +74,15 @@ func TestCalls(t *testing.T) {
 // world is a case with its sidecars.
 type world struct {
 	*testCase
-	view *pipeline.View
+	view  *pipeline.View
+	asked *explain.Mesh
 }
 
 func newWorld(t *testing.T, c *testCase) *world {
 	t.Helper()
 	view, err := pipeline.New([]byte("roots")).Apply(c.snap, snapshot.Changed{Config: true})
 	require.NoError(t, err)
-	return &world{testCase: c, view: view}
+	return &world{testCase: c, view: view, asked: explain.New(view)}
 }
 
 func (w *world) outcome(t *testing.T, c call) sim.Outcome {
@@ -110,20 +111,7 @@ func (w *world) outcome(t *testing.T, c call) sim.Outcome {
 }
 
 // at finds the sidecar of an address.
-func (w *world) at(to netip.AddrPort) *sim.Proxy {
-	for _, pod := range w.snap.Pods {
-		if pod.ProxyUUID == "" || !slices.Contains(pod.IPs, to.Addr()) {
-			continue
-		}
-		key, _ := w.view.Place(pod.ID)
-		return &sim.Proxy{
-			Principal:  pod.Identity.Principal(w.snap.Mesh.TrustDomain),
-			CertSecret: names.SecretServiceCert(pod.Identity),
-			Resources:  w.view.Config(key), Endpoints: w.view.Endpoints,
-		}
-	}
-	return nil
-}
+func (w *world) at(to netip.AddrPort) *sim.Proxy { return w.asked.At(to) }
 
 // podOf is the first endpoint of the service that is called.
 func (w *world) podOf(t *testing.T, c call) netip.AddrPort {

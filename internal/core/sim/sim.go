@@ -68,6 +68,8 @@ type Outcome struct {
 	Cluster string
 	// Path is what the application is asked for, when a request reaches it.
 	Path string
+	// Judged is the path that the rules of the server's sidecar were asked about, when it came to that.
+	Judged string
 }
 
 func (o Outcome) String() string {
@@ -79,44 +81,79 @@ func (o Outcome) String() string {
 
 // FromMesh follows a call of an application that has a sidecar.
 func FromMesh(client *Proxy, mesh Mesh, call Call) (Outcome, error) {
+	d, out, err := depart(client, call)
+	if err != nil || d == nil {
+		return out, err
+	}
+	cluster := pick(d.targets, call.Pick)
+	if out, outside, err := leaves(client.Resources, cluster, d.chain, d.req); outside || err != nil {
+		return out, err
+	}
+	out, err = toCluster(client, mesh, cluster, d.chain.http, d.req, call.Around)
+	out.Cluster = cluster
+	return out, err
+}
+
+// Choice is a cluster that a call may be sent to, and how often it is, in proportion to the others.
+type Choice struct {
+	Cluster string
+	Weight  uint32
+}
+
+// Choices lists the clusters among which the client's sidecar chooses for a call; none when the call ends before that.
+func Choices(client *Proxy, call Call) ([]Choice, error) {
+	d, _, err := depart(client, call)
+	if err != nil || d == nil {
+		return nil, err
+	}
+	out := make([]Choice, 0, len(d.targets))
+	for _, t := range d.targets {
+		out = append(out, Choice{Cluster: t.cluster, Weight: t.weight})
+	}
+	return out, nil
+}
+
+// departure is a call at the moment when the client's sidecar chooses a cluster.
+type departure struct {
+	chain   *chain
+	req     *Request
+	targets []target
+}
+
+// depart follows a call through the client's sidecar. Without a departure the call ends there, as the outcome says.
+func depart(client *Proxy, call Call) (*departure, Outcome, error) {
 	l, err := outboundListener(client.Resources)
 	if err != nil || l == nil {
-		return Outcome{End: Refused, By: "no outbound listener"}, err
+		return nil, Outcome{End: Refused, By: "no outbound listener"}, err
 	}
 	chain := l.find(call.To, call.hello())
 	if chain == nil {
 		if l.passthrough {
-			return Outcome{End: Passthrough, By: "default filter chain"}, nil
+			return nil, Outcome{End: Passthrough, By: "default filter chain"}, nil
 		}
-		return Outcome{End: Reset, By: "no outbound filter chain matches " + call.To.String()}, nil
+		return nil, Outcome{End: Reset, By: "no outbound filter chain matches " + call.To.String()}, nil
 	}
-	req := call.HTTP
-	if chain.http && req == nil {
-		req = &Request{Method: "GET", Path: "/", Headers: map[string]string{}}
+	d := &departure{chain: chain, req: call.HTTP, targets: chain.tcp}
+	if !chain.http {
+		return d, Outcome{}, nil
 	}
-	targets := chain.tcp
-	if chain.http {
-		judged, ok := chain.paths.request(*req)
-		if !ok {
-			return Outcome{End: Answered, Code: 400, By: "client: path"}, nil
-		}
-		req = &judged
-		route, err := findRoute(client.Resources, chain.routeConfig, *req)
-		if err != nil {
-			return Outcome{}, err
-		}
-		if route == nil {
-			return Outcome{End: Answered, Code: 404, By: "client: " + chain.routeConfig}, nil
-		}
-		targets = route.targets
+	if d.req == nil {
+		d.req = &Request{Method: "GET", Path: "/", Headers: map[string]string{}}
 	}
-	cluster := pick(targets, call.Pick)
-	if out, outside, err := leaves(client.Resources, cluster, chain, req); outside || err != nil {
-		return out, err
+	judged, ok := chain.paths.request(*d.req)
+	if !ok {
+		return nil, Outcome{End: Answered, Code: 400, By: "client: path"}, nil
 	}
-	out, err := toCluster(client, mesh, cluster, chain.http, req, call.Around)
-	out.Cluster = cluster
-	return out, err
+	d.req = &judged
+	route, err := findRoute(client.Resources, chain.routeConfig, judged)
+	if err != nil {
+		return nil, Outcome{}, err
+	}
+	if route == nil {
+		return nil, Outcome{End: Answered, Code: 404, By: "client: " + chain.routeConfig}, nil
+	}
+	d.targets = route.targets
+	return d, Outcome{}, nil
 }
 
 // toCluster follows a call from the client's cluster to a server's sidecar.
@@ -211,20 +248,20 @@ func atServer(server *Proxy, c caller, addr netip.AddrPort, req *Request) (Outco
 		return Outcome{}, err
 	}
 	if route == nil {
-		return Outcome{End: Answered, Code: 404, By: "server: " + chain.routeConfig}, nil
+		return Outcome{End: Answered, Code: 404, By: "server: " + chain.routeConfig, Judged: judged.Path}, nil
 	}
 	by := route.host
 	if route.access != nil {
 		ok, rule := route.access.allowsRequest(c.principal, judged)
 		if !ok {
-			return Outcome{End: Answered, Code: 403, By: "server: " + route.host}, nil
+			return Outcome{End: Answered, Code: 403, By: "server: " + route.host, Judged: judged.Path}, nil
 		}
 		by = rule
 	}
 	if code, why := chain.limits.request(*route, c.around); code != 0 {
 		return Outcome{End: Answered, Code: code, By: "server: " + why}, nil
 	}
-	return Outcome{End: Answered, Code: 200, By: by, Path: judged.Path}, nil
+	return Outcome{End: Answered, Code: 200, By: by, Path: judged.Path, Judged: judged.Path}, nil
 }
 
 func pick(targets []target, n uint32) string {
