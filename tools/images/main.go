@@ -64,7 +64,7 @@ func (f *flags) options(ctx context.Context, names []string) (imageset.Options, 
 func (f *flags) buildCommand() *cobra.Command {
 	var arch string
 	cmd := &cobra.Command{
-		Use: "build [NAME...]", Short: "Write one tar per image, for `ctr -n k8s.io images import`",
+		Use: "build [NAME...]", Short: "Write one tar per image, for `ctr -n k8s.io images import`; without names, those of the project and Envoy",
 		RunE: func(cmd *cobra.Command, names []string) error {
 			o, err := f.options(cmd.Context(), names)
 			if err != nil {
@@ -124,7 +124,7 @@ func (f *flags) listCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			_, _ = fmt.Fprintln(w, "NAME\tREFERENCE\tPROGRAM\tUSER\tDESCRIPTION")
-			for _, s := range imageset.All() {
+			for _, s := range append(imageset.All(), imageset.Peers()...) {
 				_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", s.Name, s.Reference(f.registry, f.tag), s.Package, s.User, s.Description)
 			}
 			return w.Flush()

@@ -53,6 +53,36 @@ func Local(ctx context.Context, root, name string, out io.Writer) (*Cluster, err
 	return c, c.loadImages(ctx, out)
 }
 
+// debianPackages hold what the peers' images are assembled from on this machine, by a file of each.
+var debianPackages = map[string]string{
+	"/usr/bin/curl": "curl", "/bin/busybox": "busybox", "/usr/bin/redis-check-rdb": "redis-tools", "/usr/sbin/nginx": "nginx-light",
+}
+
+// LoadPeers loads images of other makers (see `go run ./tools/images list`) into the local cluster, and first installs the
+// Debian packages that they are assembled from. It does nothing for somebody else's cluster, which pulls the official ones.
+func (c *Cluster) LoadPeers(ctx context.Context, out io.Writer, names ...string) error {
+	if c.Name == "" {
+		return nil
+	}
+	for file, pkg := range debianPackages {
+		if _, err := os.Stat(file); err == nil {
+			continue
+		}
+		if err := c.stage(ctx, out, "apt-get", "install", "-y", "--no-install-recommends", pkg); err != nil {
+			return err
+		}
+	}
+	dir := filepath.Join(c.Root, "bin", "images", "peers")
+	if err := c.stage(ctx, out, "go", append([]string{"run", "./tools/images", "build", "-o", dir}, names...)...); err != nil {
+		return err
+	}
+	load := []string{"--name", c.Name, "load"}
+	for _, name := range names {
+		load = append(load, filepath.Join(dir, name+".tar"))
+	}
+	return c.stage(ctx, out, c.localcluster(), load...)
+}
+
 func (c *Cluster) localcluster() string { return filepath.Join(c.Root, "bin", "localcluster") }
 
 func (c *Cluster) loadImages(ctx context.Context, out io.Writer) error {

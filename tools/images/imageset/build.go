@@ -87,11 +87,15 @@ func (o Options) contents(ctx context.Context) ([]content, error) {
 	}
 	var all []content
 	for _, s := range o.Specs {
-		if s.Name != Envoy {
-			all = append(all, programContent(s, o.Arch, o.Module.Version, binaries[s.Name]))
-			continue
+		var c content
+		switch {
+		case s.Name == Envoy:
+			c, err = envoyContent(ctx, s, o.Arch, o.Cache)
+		case len(s.Machine) > 0:
+			c, err = machineContent(s, o.Arch, o.Module.Version)
+		default:
+			c = programContent(s, o.Arch, o.Module.Version, binaries[s.Name])
 		}
-		c, err := envoyContent(ctx, s, o.Arch, o.Cache)
 		if err != nil {
 			return nil, fmt.Errorf("image %s: %w", s.Name, err)
 		}

@@ -72,9 +72,15 @@ func (m Module) Compile(ctx context.Context, dir, arch string, specs []Spec) (ma
 	// Demonstration programs carry no version, so that they stay the same
 	// from commit to commit: the flags are part of a program's build ID.
 	var product, demo []string
+	others := map[string][]string{}
 	var missing []error
 	for _, s := range specs {
 		if s.Package == "" {
+			continue
+		}
+		if s.Module != "" {
+			binaries[s.Name] = filepath.Join(dir, path.Base(s.Package))
+			others[s.Module] = append(others[s.Module], s.Package)
 			continue
 		}
 		if _, err := os.Stat(filepath.Join(m.Root, s.Package)); err != nil {
@@ -93,6 +99,12 @@ func (m Module) Compile(ctx context.Context, dir, arch string, specs []Spec) (ma
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
+	}
+	for module, packages := range others {
+		other := Module{Root: filepath.Join(m.Root, module)}
+		if err := other.compile(ctx, dir, arch, "-s -w", packages); err != nil {
+			return nil, err
+		}
 	}
 	if err := m.compile(ctx, dir, arch, "-s -w", demo); err != nil {
 		return nil, err

@@ -66,7 +66,7 @@ func testContent(t *testing.T, binary string) content {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "binary")
 	require.NoError(t, os.WriteFile(file, []byte(binary), 0o700))
-	return programContent(Spec{"demo", "./demo/cmd/demo", "/demo", userNobody, "A demo"}, "amd64", "v1", file)
+	return programContent(Spec{Name: "demo", Package: "./demo/cmd/demo", Path: "/demo", User: userNobody, Description: "A demo"}, "amd64", "v1", file)
 }
 
 func TestImageConfiguration(t *testing.T) {

@@ -25,6 +25,12 @@ type Spec struct {
 	// User is "uid:gid".
 	User        string
 	Description string
+	// Official is the whole reference of an image that others publish; empty for the project's own.
+	Official string
+	// Module is the folder, from the checkout's root, of the Go module that pins Package; empty for the project's own.
+	Module string
+	// Machine are programs of this machine to copy together with their shared libraries, by the path they get.
+	Machine map[string]string
 }
 
 // Envoy is the image assembled for clusters that pull nothing: users' clusters
@@ -38,7 +44,7 @@ func All() []Spec {
 		program("osm-controller", "./cmd/osm-controller", "Control plane: policy to Envoy configuration"),
 		program("osm-injector", "./cmd/osm-injector", "Mutating webhook: adds the sidecar to pods"),
 		program("osm-bootstrap", "./cmd/osm-bootstrap", "Installs the CRDs and the default mesh configuration"),
-		{"init", "./cmd/osm-init", "/osm-init", userRoot, "Programs the redirection of a pod's traffic to its sidecar"},
+		{Name: "init", Package: "./cmd/osm-init", Path: "/osm-init", User: userRoot, Description: "Programs the redirection of a pod's traffic to its sidecar"},
 		program("osm-healthcheck", "./cmd/osm-healthcheck", "Answers TCP probes of injected pods"),
 		program("osm-preinstall", "./cmd/osm-preinstall", "Checks the cluster before an installation"),
 		program("osm-crds", "./cmd/osm-crds", "Removes what an installation left in the cluster"),
@@ -46,8 +52,11 @@ func All() []Spec {
 		program("bookthief", "./demo/cmd/bookthief", "Demonstration application: no policy should let it in"),
 		program("bookstore", "./demo/cmd/bookstore", "Demonstration application: sells books"),
 		program("bookwarehouse", "./demo/cmd/bookwarehouse", "Demonstration application: restocks the store"),
-		{"osm-meshtest", "./demo/cmd/meshtest", "/osm-meshtest", userNobody, "Small network programs for tests"},
-		{Envoy, "", "/usr/local/bin/envoy", userEnvoy, "Envoy proxy assembled for the local cluster"},
+		{Name: "osm-meshtest", Package: "./demo/cmd/meshtest", Path: "/osm-meshtest", User: userNobody, Description: "Small network programs for tests"},
+		{
+			Name: Envoy, Path: "/usr/local/bin/envoy", User: userEnvoy, Description: "Envoy proxy assembled for the local cluster",
+			Official: "envoyproxy/" + Envoy + ":v" + EnvoyVersion,
+		},
 	}
 }
 
@@ -55,12 +64,12 @@ func program(name, pkg, description string) Spec {
 	return Spec{Name: name, Package: pkg, Path: "/" + name, User: userNobody, Description: description}
 }
 
-// Select is the named images in the table's order, or all when names is empty.
+// Select is the named images in the table's order, peers last, or All when names is empty.
 func Select(names []string) ([]Spec, error) {
-	all := All()
 	if len(names) == 0 {
-		return all, nil
+		return All(), nil
 	}
+	all := append(All(), Peers()...)
 	var known []string
 	for _, s := range all {
 		known = append(known, s.Name)
@@ -86,8 +95,8 @@ func Pushable() []string {
 
 // Reference is the name under which manifests and the chart ask for the image.
 func (s Spec) Reference(registry, tag string) string {
-	if s.Name == Envoy {
-		return "envoyproxy/" + Envoy + ":v" + EnvoyVersion
+	if s.Official != "" {
+		return s.Official
 	}
 	return strings.TrimRight(registry, "/") + "/" + s.Name + ":" + tag
 }

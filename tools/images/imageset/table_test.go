@@ -10,7 +10,7 @@ import (
 
 func TestTable(t *testing.T) {
 	names, binaries := map[string]bool{}, map[string]bool{}
-	for _, s := range All() {
+	for _, s := range append(All(), Peers()...) {
 		require.False(t, names[s.Name], "two images %s", s.Name)
 		names[s.Name] = true
 		require.True(t, path.IsAbs(s.Path), s.Name)
@@ -39,11 +39,16 @@ func TestReferences(t *testing.T) {
 }
 
 func TestSelectNamesTheImagesThereAre(t *testing.T) {
-	_, err := Select([]string{"osm-init"})
+	peers, err := Select([]string{"curl", "fortio", "init"})
+	require.NoError(t, err)
+	require.Equal(t, []string{"init", "fortio", "curl"}, []string{peers[0].Name, peers[1].Name, peers[2].Name})
+	require.Equal(t, "fortio/fortio:1.66.3", peers[1].Reference("anything", "v1"))
+	_, err = Select([]string{"osm-init"})
 	require.ErrorContains(t, err, `there is no image "osm-init"; the images are osm-controller, `)
 	all, err := Select(nil)
 	require.NoError(t, err)
 	require.Equal(t, All(), all)
 	require.NotContains(t, Pushable(), Envoy)
+	require.NotContains(t, Pushable(), "fortio")
 	require.Len(t, Pushable(), len(All())-1)
 }

@@ -1,0 +1,78 @@
+package imageset
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+)
+
+// peersModule pins the peers that are Go programs.
+const peersModule = "tools/peers"
+
+// Peers are images of other makers that the guides and the end-to-end tests use. Like Envoy's they are assembled for
+// clusters that pull nothing and bear the names of the official images, which users' clusters run. They are built only
+// when they are named.
+func Peers() []Spec {
+	return []Spec{
+		{
+			Name: "fortio", Official: "fortio/fortio:1.66.3", Module: peersModule, Package: "fortio.org/fortio", Path: "/usr/bin/fortio",
+			User: userNobody, Description: "Load generator, and servers to put load on",
+		},
+		{
+			Name: "httpbin", Official: "mccutchen/go-httpbin:2.26.0", Module: peersModule, Package: "github.com/mccutchen/go-httpbin/v2/cmd/go-httpbin",
+			Path: "/bin/go-httpbin", User: userNobody, Description: "HTTP server that answers as it is told",
+		},
+		{
+			Name: "ratelimit", Official: "envoyproxy/ratelimit:3fb70258", Module: peersModule, Package: "github.com/envoyproxy/ratelimit/src/service_cmd",
+			Path: "/bin/ratelimit", User: userNobody, Description: "Rate limit service",
+		},
+		{
+			// Debian's package redis-tools; its program is the server when it is called by the server's name.
+			Name: "redis", Official: "redis:7.0", Machine: map[string]string{"/usr/local/bin/redis-server": "/usr/bin/redis-check-rdb"},
+			Path: "/usr/local/bin/redis-server", User: userNobody, Description: "Key-value store",
+		},
+		{
+			Name: "curl", Official: "curlimages/curl:7.88.1", Machine: map[string]string{
+				"/usr/bin/curl": "/usr/bin/curl", "/bin/busybox": busybox, "/bin/sh": busybox, "/bin/sleep": busybox, "/usr/bin/nc": busybox,
+			},
+			Path: "/usr/bin/curl", User: userNobody, Description: "HTTP client, with a shell",
+		},
+		{
+			Name: "nginx", Official: "nginx:1.22", Machine: map[string]string{"/usr/sbin/nginx": "/usr/sbin/nginx"},
+			Path: "/usr/sbin/nginx", User: userNobody, Description: "HTTP server and proxy",
+		},
+	}
+}
+
+const busybox = "/bin/busybox"
+
+// machineContent is an image of programs of this machine, the shared libraries they name, and its CA bundle if it has one.
+func machineContent(s Spec, arch, version string) (content, error) {
+	if arch != "amd64" {
+		return content{}, fmt.Errorf("programs are copied from a machine of amd64, not %s; use the official image there", arch)
+	}
+	var top, libs []entry
+	seen := map[string]bool{}
+	for _, path := range slices.Sorted(maps.Keys(s.Machine)) {
+		source := s.Machine[path]
+		if _, err := os.Stat(source); err != nil {
+			return content{}, fmt.Errorf("%w: install the package that holds it", err)
+		}
+		top = append(top, entry{path: path, mode: 0o755, source: source})
+		libraries, err := sharedLibraries(source, libraryDirs)
+		if err != nil {
+			return content{}, err
+		}
+		for _, lib := range libraries {
+			if !seen[lib] {
+				seen[lib] = true
+				libs = append(libs, entry{path: lib, mode: 0o755, source: lib})
+			}
+		}
+	}
+	if _, err := os.Stat(certificates); err == nil {
+		libs = append(libs, entry{path: certificates, mode: 0o644, source: certificates})
+	}
+	return content{spec: s, arch: arch, version: version, layers: [][]entry{base(), libs, top}}, nil
+}
