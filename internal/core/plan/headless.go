@@ -113,5 +113,6 @@ func withPods(svc *snapshot.Service, hosts []string) []string {
 	return out
 }
 
-// namesPods reports whether pods of the service may have names of their own.
-func namesPods(svc *snapshot.Service) bool { return svc.Headless && len(svc.Selector) > 0 }
+// namesPods reports whether pods of the service may have names of their own: of any headless one, also where an
+// EndpointSlice written by hand gives the names.
+func namesPods(svc *snapshot.Service) bool { return svc.Headless }
