@@ -348,8 +348,7 @@ type Status struct {
 	Rejections []Rejection `json:"rejections,omitempty"`
 }
 
-// Connections lists all streams, oldest first.
-func (h *Hub) Connections() []Status {
+func (h *Hub) oldestFirst() []*conn {
 	h.mu.Lock()
 	conns := make([]*conn, 0, len(h.conns))
 	for c := range h.conns {
@@ -357,6 +356,12 @@ func (h *Hub) Connections() []Status {
 	}
 	h.mu.Unlock()
 	slices.SortFunc(conns, func(a, b *conn) int { return int(a.id) - int(b.id) })
+	return conns
+}
+
+// Connections lists all streams, oldest first.
+func (h *Hub) Connections() []Status {
+	conns := h.oldestFirst()
 	out := make([]Status, 0, len(conns))
 	for _, c := range conns {
 		out = append(out, c.status())

@@ -31,6 +31,7 @@ import (
 
 	configv1alpha2 "openservicemesh.io/osm/api/config/v1alpha2"
 	accessv1alpha3 "openservicemesh.io/osm/api/smi/access/v1alpha3"
+	"openservicemesh.io/osm/internal/adminapi"
 	"openservicemesh.io/osm/internal/certs"
 	"openservicemesh.io/osm/internal/core/envoy"
 	"openservicemesh.io/osm/internal/core/policy"
@@ -101,7 +102,7 @@ func newWorld(t *testing.T) *world {
 	require.NoError(t, fs.Parse([]string{"--mesh-name=osm", "--osm-namespace=osm-system", "--validator-webhook-config=osm-validator-mesh-osm"}))
 	require.NoError(t, o.Check())
 	metrics := obs.NewMetrics()
-	at := addresses{ads: freeAddress(t), http: freeAddress(t), debug: freeAddress(t), webhook: freeAddress(t)}
+	at := addresses{ads: freeAddress(t), http: freeAddress(t), debug: freeAddress(t), webhook: freeAddress(t), admin: freeAddress(t)}
 	w.program = newProgram(o, clientset.Of(kube), w.dynamic, obs.NewLogging(&w.log, false, metrics.ErrorCode), metrics, at)
 	w.program.lameDuck = 50 * time.Millisecond
 	return w
@@ -192,6 +193,36 @@ func (w *world) connect(token string) (*deltaclient.Client, chan error) {
 	c, ended := deltaclient.NewClient(), make(chan error, 1)
 	go func() { ended <- c.Run(w.t.Context(), conn, token) }()
 	return c, ended
+}
+
+// On loopback the controller tells which proxies it serves and how far they are, whoever asks for this machine by its name.
+func TestAdminTellsAboutProxies(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	client, _ := w.connect("good")
+	require.NoError(t, client.Wait(ctx, has(envoy.Secret, "service-cert:shop/cart")))
+	var page adminapi.Proxies
+	w.eventually("synced", func() bool {
+		code, body := w.get(w.program.at.admin, adminapi.PathProxies)
+		require.Equal(t, 200, code, body)
+		page = adminapi.Proxies{}
+		require.NoError(t, json.Unmarshal([]byte(body), &page))
+		return len(page.Proxies) == 1 && page.Proxies[0].Acked == page.Generation && page.Proxies[0].Types["SDS"].State == "SYNCED"
+	})
+	p := page.Proxies[0]
+	require.Equal(t, []string{"shop", "cart-0", "cart.shop"}, []string{p.Namespace, p.Pod, p.Identity})
+	require.Positive(t, p.Types["LDS"].Resources)
+	require.Positive(t, p.Types["CDS"].Resources)
+
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+w.program.at.admin+adminapi.PathProxies, nil)
+	require.NoError(t, err)
+	req.Host = "attacker.example.com"
+	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, http.StatusForbidden, resp.StatusCode)
 }
 
 func has(t envoy.TypeURL, name string) func(*deltaclient.Model) bool {

@@ -51,11 +51,12 @@ const (
 )
 
 // addresses are where the program listens; tests choose others.
-type addresses struct{ ads, http, debug, webhook string }
+type addresses struct{ ads, http, debug, webhook, admin string }
 
 func standardAddresses() addresses {
 	at := func(port int) string { return ":" + strconv.Itoa(port) }
-	return addresses{ads: at(names.PortADS), http: at(names.PortControllerHTTP), debug: at(names.PortControllerDebug), webhook: at(names.PortValidator)}
+	return addresses{ads: at(names.PortADS), http: at(names.PortControllerHTTP), debug: at(names.PortControllerDebug), webhook: at(names.PortValidator),
+		admin: fmt.Sprintf("127.0.0.1:%d", names.PortControllerAdmin)}
 }
 
 // Run works until ctx ends. Options have been checked.
@@ -190,6 +191,7 @@ func (p *program) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return obs.Serve(serving, p.at.http, p.routes(), nil, p.log) })
 	g.Go(func() error { p.debug.run(serving); return nil })
+	g.Go(func() error { return p.serveAdmin(serving) })
 	g.Go(func() error {
 		webhookCert, adsCert, err := p.certificates(ctx)
 		if err != nil {

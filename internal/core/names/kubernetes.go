@@ -83,6 +83,7 @@ const (
 	PortControllerHTTP   = 9091
 	PortControllerDebug  = 9092
 	PortValidator        = 9093
+	PortControllerAdmin  = 15000 // on loopback only, as Envoy's in a sidecar
 	PortInjectorWebhook  = 9090
 	PortBootstrapWebhook = 9443
 )

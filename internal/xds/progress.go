@@ -1,0 +1,80 @@
+package xds
+
+import (
+	"context"
+	"time"
+
+	"openservicemesh.io/osm/internal/core/envoy"
+)
+
+// State is how far a proxy is with one type of resource.
+type State string
+
+// The states. A proxy that refuses a resource keeps the version it had before.
+const (
+	Synced   State = "SYNCED"
+	Stale    State = "STALE"
+	Refusing State = "REJECTED"
+	// NotAsked: the proxy has not subscribed to the type (yet).
+	NotAsked State = "NOT SENT"
+)
+
+// TypeProgress is how far a proxy is with one type of resource.
+type TypeProgress struct {
+	State State `json:"state"`
+	// Resources is how many the proxy has acknowledged.
+	Resources int `json:"resources"`
+}
+
+// Progress is how far one proxy is.
+type Progress struct {
+	Status
+	// Types is by the short name of the type: CDS, EDS, LDS, RDS, SDS.
+	Types map[string]TypeProgress `json:"types"`
+}
+
+// shortNames are those that users of Envoy know the types by.
+var shortNames = map[envoy.TypeURL]string{
+	envoy.Cluster: "CDS", envoy.Endpoint: "EDS", envoy.Listener: "LDS", envoy.Route: "RDS", envoy.Secret: "SDS",
+}
+
+// Progress says how far the client is with each type. Call it after Next.
+func (s *Session) Progress() map[string]TypeProgress {
+	out := make(map[string]TypeProgress, len(s.lanes))
+	for i := range s.lanes {
+		l := &s.lanes[i]
+		p := TypeProgress{State: Synced}
+		refused := false
+		for _, e := range l.entries {
+			if e.cur != nil {
+				p.Resources++
+			}
+			refused = refused || e.open != nil && e.open.refused != ""
+		}
+		switch {
+		case refused:
+			p.State = Refusing
+		case l.flight != nil || l.answer || l.owed > 0 || len(l.suspects) > 0:
+			p.State = Stale
+		case !l.subscribed && p.Resources == 0:
+			p.State = NotAsked
+		}
+		out[shortNames[l.typ]] = p
+	}
+	return out
+}
+
+// Progress lists all streams with how far their proxies are, oldest first. A stream that is too busy to say within the
+// time given by ctx, or a second, has no Types.
+func (h *Hub) Progress(ctx context.Context) []Progress {
+	conns := h.oldestFirst()
+	out := make([]Progress, 0, len(conns))
+	for _, c := range conns {
+		p := Progress{Status: c.status()}
+		asking, cancel := context.WithTimeout(ctx, time.Second)
+		c.inspect(asking, func(s *Session) { p.Types = s.Progress() })
+		cancel()
+		out = append(out, p)
+	}
+	return out
+}
