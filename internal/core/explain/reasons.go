@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	access "openservicemesh.io/osm/api/smi/access/v1alpha3"
 	"openservicemesh.io/osm/internal/core/ir"
 	"openservicemesh.io/osm/internal/core/meshid"
 	"openservicemesh.io/osm/internal/core/policy/traffictarget"
@@ -159,7 +160,7 @@ func (c *call) backingWords(svc *snapshot.Service) string {
 // grantIsMissing is about services of the mesh in SMI mode.
 func (c *call) grantIsMissing() ([]string, []snapshot.Object) {
 	var why []string
-	var policy []snapshot.Object
+	policy := &suggestion{call: c, routes: map[routesKey]access.TrafficTargetRule{}}
 	for _, d := range c.destinations() {
 		grants := c.grants(d)
 		if slices.ContainsFunc(grants, func(g traffictarget.Grant) bool { return c.fits(d, g) }) {
@@ -171,12 +172,12 @@ func (c *call) grantIsMissing() ([]string, []snapshot.Object) {
 		for _, g := range grants {
 			why = append(why, fmt.Sprintf("TrafficTarget %s lets %s call %s, but only for %s", g.Name, c.from.Identity, d, grantWords(g)))
 		}
-		policy = append(policy, c.suggestGrant(d)...)
+		policy.grant(d)
 	}
 	if len(c.destinations()) == 0 {
 		return []string{fmt.Sprintf("no pod of the mesh stands behind it: %s", c.backingWords(c.to.service))}, nil
 	}
-	return append(why, c.howItEnds()...), policy
+	return append(why, c.howItEnds()...), policy.objects
 }
 
 func (c *call) egressIsMissing() ([]string, []snapshot.Object) {

@@ -21,38 +21,64 @@ import (
 
 const matchName = "call"
 
-// suggestGrant is the smallest TrafficTarget, with its routes, that lets the caller make this call. Grants add up, so it
-// takes nothing away from anybody.
-func (c *call) suggestGrant(d meshid.Identity) []snapshot.Object {
-	name := c.free(d.Namespace, fmt.Sprintf("%s-%s-to-%s", c.from.Identity.ServiceAccount, c.from.Identity.Namespace, d.ServiceAccount),
+// suggestion collects the smallest TrafficTargets, with their routes, that let the caller make this call. Grants add up, so
+// it takes nothing away from anybody.
+type suggestion struct {
+	call    *call
+	routes  map[routesKey]access.TrafficTargetRule
+	objects []snapshot.Object
+}
+
+// routesKey is what TrafficTargets that may share their routes have in common. The port counts for TCP.
+type routesKey struct {
+	namespace string
+	port      uint16
+}
+
+// grant adds what lets the caller call a service account.
+func (s *suggestion) grant(d meshid.Identity) {
+	from := s.call.from.Identity
+	name := s.call.free(d.Namespace, fmt.Sprintf("%s-%s-to-%s", from.ServiceAccount, from.Namespace, d.ServiceAccount),
 		traffictarget.Kind, routegroup.Kind, tcproute.Kind)
 	meta := metav1.ObjectMeta{Namespace: d.Namespace, Name: name}
-	rule := access.TrafficTargetRule{Kind: access.KindTCPRoute, Name: name}
-	var routes snapshot.Object
-	if c.q.HTTP == nil {
-		r := &specs.TCPRoute{TypeMeta: typeMeta(specs.GroupVersion.String(), tcproute.Kind), ObjectMeta: meta}
-		r.Spec.Matches = specs.TCPMatch{Name: matchName, Ports: []int{}}
-		if port := c.targetPort(d); port != 0 {
-			r.Spec.Matches.Ports = []int{int(port)}
-		}
-		routes = r
-	} else {
-		rule = access.TrafficTargetRule{Kind: access.KindHTTPRouteGroup, Name: name, Matches: []string{matchName}}
-		g := &specs.HTTPRouteGroup{TypeMeta: typeMeta(specs.GroupVersion.String(), routegroup.Kind), ObjectMeta: meta}
-		g.Spec.Matches = []specs.HTTPMatch{c.match()}
-		if len(routegroup.Check(g)) > 0 { // a path that no expression may spell out
-			g.Spec.Matches[0].PathRegex = ".*"
-		}
-		routes = g
-	}
+	rule := s.rule(d, meta)
 	t := &access.TrafficTarget{TypeMeta: typeMeta(access.GroupVersion.String(), traffictarget.Kind), ObjectMeta: meta}
 	t.Spec = access.TrafficTargetSpec{
 		Destination: access.IdentityBindingSubject{Kind: access.KindServiceAccount, Name: d.ServiceAccount, Namespace: d.Namespace},
 		Rules:       []access.TrafficTargetRule{rule},
-		Sources: []access.IdentityBindingSubject{{Kind: access.KindServiceAccount,
-			Name: c.from.Identity.ServiceAccount, Namespace: c.from.Identity.Namespace}},
+		Sources:     []access.IdentityBindingSubject{{Kind: access.KindServiceAccount, Name: from.ServiceAccount, Namespace: from.Namespace}},
 	}
-	return []snapshot.Object{routes, t}
+	s.objects = append(s.objects, t)
+}
+
+// rule names the routes of the call, and adds them where no TrafficTarget before has them in its namespace.
+func (s *suggestion) rule(d meshid.Identity, meta metav1.ObjectMeta) access.TrafficTargetRule {
+	key := routesKey{namespace: d.Namespace}
+	if s.call.q.HTTP == nil {
+		key.port = s.call.targetPort(d)
+	}
+	if rule, ok := s.routes[key]; ok {
+		return rule
+	}
+	rule := access.TrafficTargetRule{Kind: access.KindTCPRoute, Name: meta.Name}
+	if s.call.q.HTTP == nil {
+		r := &specs.TCPRoute{TypeMeta: typeMeta(specs.GroupVersion.String(), tcproute.Kind), ObjectMeta: meta}
+		r.Spec.Matches = specs.TCPMatch{Name: matchName, Ports: []int{}}
+		if key.port != 0 {
+			r.Spec.Matches.Ports = []int{int(key.port)}
+		}
+		s.objects = append(s.objects, r)
+	} else {
+		rule = access.TrafficTargetRule{Kind: access.KindHTTPRouteGroup, Name: meta.Name, Matches: []string{matchName}}
+		g := &specs.HTTPRouteGroup{TypeMeta: typeMeta(specs.GroupVersion.String(), routegroup.Kind), ObjectMeta: meta}
+		g.Spec.Matches = []specs.HTTPMatch{s.call.match()}
+		if len(routegroup.Check(g)) > 0 { // a path that no expression may spell out
+			g.Spec.Matches[0].PathRegex = ".*"
+		}
+		s.objects = append(s.objects, g)
+	}
+	s.routes[key] = rule
+	return rule
 }
 
 // match is the request that was asked about, or every request.

@@ -18,6 +18,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"openservicemesh.io/osm/internal/core/names"
+	"openservicemesh.io/osm/internal/core/podpatch"
 	"openservicemesh.io/osm/internal/core/snapshot"
 )
 
@@ -204,5 +205,18 @@ func (c *cluster) markNamespaces(opts Options, any bool) {
 		known[m.GetNamespace()] = true
 		c.objects = append(c.objects, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
 			Name: m.GetNamespace(), Labels: map[string]string{names.LabelMonitoredBy: opts.MeshName}}})
+	}
+}
+
+// inject marks the pods that the injector would give a sidecar.
+func (c *cluster) inject() {
+	for _, p := range of[*corev1.Pod](c) {
+		if p.Labels[names.LabelProxyUUID] != "" || podpatch.OptsOut(p) {
+			continue
+		}
+		if p.Labels == nil {
+			p.Labels = map[string]string{}
+		}
+		p.Labels[names.LabelProxyUUID] = p.Namespace + "/" + p.Name
 	}
 }

@@ -29,6 +29,8 @@ type Options struct {
 	// OSMNamespace is where MeshConfig counts; "" takes MeshConfig from wherever it is.
 	OSMNamespace string
 	TrustDomain  meshid.TrustDomain
+	// Inject has pods of the mesh have a sidecar as if the injector had seen them, unless they rule it out.
+	Inject bool
 }
 
 // Result is what the manifests amount to.
@@ -136,6 +138,9 @@ func (c *cluster) complete(opts Options, anyMesh bool) {
 	c.assignAddresses()
 	c.addEndpoints()
 	c.markNamespaces(opts, anyMesh)
+	if opts.Inject {
+		c.inject()
+	}
 	if !c.hasMeshConfig(opts.OSMNamespace) {
 		config := convert.DefaultMeshConfig()
 		config.Namespace, config.Name = opts.OSMNamespace, names.MeshConfig

@@ -202,3 +202,32 @@ func TestWalkThroughManifestsRead(t *testing.T) {
 	require.NotEmpty(t, r.Snapshot.Policies["TrafficTarget"])
 	require.Empty(t, r.Findings)
 }
+
+// With Inject pods have a sidecar, unless they rule it out.
+func TestInject(t *testing.T) {
+	const pods = `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: a}
+spec: {selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: app}]}}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: out, namespace: a, annotations: {openservicemesh.io/sidecar-injection: disabled}}
+spec: {containers: [{name: app}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: host, namespace: a}
+spec: {hostNetwork: true, containers: [{name: app}]}
+`
+	for _, inject := range []bool{false, true} {
+		r, err := Read("test", strings.NewReader(pods), Options{Inject: inject})
+		require.NoError(t, err)
+		got := map[string]bool{}
+		for _, p := range r.Snapshot.Pods {
+			got[p.ID.Name] = p.ProxyUUID != ""
+		}
+		require.Equal(t, map[string]bool{"web": inject, "out": false, "host": false}, got)
+	}
+}
