@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -40,6 +41,8 @@ type realMesh struct {
 	ports map[string]int
 	// admins are the addresses of the sidecars' admin interfaces, by service account.
 	admins map[string]string
+	// servers are the addresses of pods that make no calls.
+	servers []string
 }
 
 func newRealMesh(t *testing.T, permissive bool) *realMesh {
@@ -50,7 +53,7 @@ func newRealMesh(t *testing.T, permissive bool) *realMesh {
 // newRealMeshWith adds objects to realInput; those of the MeshConfig's kind replace its own.
 func newRealMeshWith(t *testing.T, permissive bool, more string) *realMesh {
 	t.Helper()
-	m := &realMesh{ca: newAuthority(t), ports: map[string]int{}, admins: map[string]string{}}
+	m := &realMesh{ca: newAuthority(t), ports: map[string]int{}, admins: map[string]string{}, servers: []string{realServerIP}}
 	pairs := []string{"PERMISSIVE", strconv.FormatBool(permissive)}
 	for _, p := range []string{"PORT_WEB", "PORT_RPC", "PORT_DB", "PORT_ADMIN", "PORT_METRICS", "PORT_LIMITS", "PORT_AUTHZ"} {
 		m.ports[p] = freePort(t)
@@ -124,7 +127,7 @@ func (m *realMesh) onLoopback(t *testing.T, b *bootstrapv3.Bootstrap, podIP stri
 			out = append(out, l)
 			continue
 		}
-		if l.Name == names.ListenerOutbound && podIP == realServerIP {
+		if l.Name == names.ListenerOutbound && slices.Contains(m.servers, podIP) {
 			// In permissive mode the server's sidecar takes calls to the services too. Without a network of its own it would
 			// take some of the client's.
 			continue

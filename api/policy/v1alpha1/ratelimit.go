@@ -107,6 +107,19 @@ type HTTPRouteSpec struct {
 	// rateLimit are limits for the path.
 	// +optional
 	RateLimit *HTTPPerRouteRateLimitSpec `json:"rateLimit,omitempty"`
+
+	// timeout is connectionSettings.http.requestTimeout for the path; 0s is as
+	// long as it takes.
+	// +optional
+	Timeout Duration `json:"timeout,omitempty"`
+
+	// idleTimeout is connectionSettings.http.idleTimeout for the path.
+	// +optional
+	IdleTimeout Duration `json:"idleTimeout,omitempty"`
+
+	// faultInjection are the faults of the path, in place of the host's.
+	// +optional
+	FaultInjection *FaultInjectionSpec `json:"faultInjection,omitempty"`
 }
 
 // HTTPPerRouteRateLimitSpec are limits for one path.

@@ -6,9 +6,9 @@ import (
 	"openservicemesh.io/osm/api/status"
 )
 
-// UpstreamTrafficSetting limits the connections and requests that one host
-// takes: by its clients' proxies (connectionSettings) and by its own
-// (rateLimit).
+// UpstreamTrafficSetting says how one host is called: what its clients'
+// proxies keep to (connectionSettings, outlierDetection, mirror) and what its
+// own do (rateLimit, faultInjection).
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -57,6 +57,21 @@ type UpstreamTrafficSettingSpec struct {
 	// +optional
 	RateLimit *RateLimitSpec `json:"rateLimit,omitempty"`
 
+	// outlierDetection has each client's proxy leave out pods that fail. Absent:
+	// none is left out.
+	// +optional
+	OutlierDetection *OutlierDetectionSpec `json:"outlierDetection,omitempty"`
+
+	// mirror has the clients' proxies send copies of requests to another service
+	// of the namespace. Nobody waits for the answers to copies.
+	// +optional
+	Mirror *MirrorSpec `json:"mirror,omitempty"`
+
+	// faultInjection has the host's own proxies hold up or answer requests, to
+	// try how callers bear it.
+	// +optional
+	FaultInjection *FaultInjectionSpec `json:"faultInjection,omitempty"`
+
 	// httpRoutes are settings for single paths; they replace those of the host.
 	// +optional
 	HTTPRoutes []HTTPRouteSpec `json:"httpRoutes,omitempty"`
@@ -86,6 +101,12 @@ type TCPConnectionSettings struct {
 	// 5s.
 	// +optional
 	ConnectTimeout Duration `json:"connectTimeout,omitempty"`
+
+	// idleTimeout is how long a connection may be without a byte before the
+	// clients' proxies close it; for ports that are not HTTP. Absent or 0s: the
+	// proxy's own 1h.
+	// +optional
+	IdleTimeout Duration `json:"idleTimeout,omitempty"`
 }
 
 // HTTPConnectionSettings are limits of requests.
@@ -117,4 +138,16 @@ type HTTPConnectionSettings struct {
 	// +kubebuilder:validation:Maximum=4294967295
 	// +optional
 	MaxRetries *int64 `json:"maxRetries,omitempty"`
+
+	// requestTimeout is how long a request may take until its whole answer is
+	// there, retries included. Then the caller is answered 504. Absent or 0s:
+	// as long as it takes.
+	// +optional
+	RequestTimeout Duration `json:"requestTimeout,omitempty"`
+
+	// idleTimeout is how long a request may be under way without a byte in
+	// either direction. Then it is ended, with 504 if nothing was answered yet.
+	// Absent or 0s: the proxy's own 5m.
+	// +optional
+	IdleTimeout Duration `json:"idleTimeout,omitempty"`
 }

@@ -14,6 +14,9 @@ import (
 // limit puts a cluster's limits in force. What has no limit of its own stays unlimited.
 func limit(m *clusterv3.Cluster, l *ir.Limits) {
 	m.CircuitBreakers = breakers(l)
+	if l != nil {
+		m.OutlierDetection = outliers(l.Outliers)
+	}
 	if l != nil && l.ConnectTimeout > 0 {
 		m.ConnectTimeout = durationpb.New(l.ConnectTimeout)
 	}

@@ -132,8 +132,11 @@ func dnsCluster(c ir.Cluster) *clusterv3.Cluster {
 		LoadAssignment:                &endpointv3.ClusterLoadAssignment{ClusterName: c.Name},
 		TypedExtensionProtocolOptions: sameProtocol(perConnection(c.Limits)),
 	}
-	if c.Protocol == meshid.GRPC {
+	switch {
+	case c.Protocol == meshid.GRPC:
 		m.TypedExtensionProtocolOptions = http2(perConnection(c.Limits))
+	case !c.SameProtocol: // the proxy itself calls
+		m.TypedExtensionProtocolOptions = http1(nil)
 	}
 	if c.Host != "" {
 		m.LoadAssignment.Endpoints = []*endpointv3.LocalityLbEndpoints{{LbEndpoints: []*endpointv3.LbEndpoint{lbEndpoint(c.Host, c.Port)}}}

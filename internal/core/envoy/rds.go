@@ -7,7 +7,6 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	"google.golang.org/protobuf/types/known/anypb"
-	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"openservicemesh.io/osm/internal/core/envoy/filters"
@@ -33,6 +32,9 @@ func (t *translator) routeConfig(rc ir.RouteConfig, twins map[string]string) {
 				if twin := twins[target.Cluster]; twin != "" {
 					refs = append(refs, Ref{Cluster, twin})
 				}
+			}
+			if r.Mirror != nil {
+				refs = append(refs, Ref{Cluster, r.Mirror.Cluster})
 			}
 		}
 	}
@@ -146,11 +148,10 @@ func route(r ir.Route, twin string) *routev3.Route {
 }
 
 func action(targets []ir.Target, r ir.Route) *routev3.RouteAction {
-	a := &routev3.RouteAction{
-		// No limit on a request's time: streams and slow answers are the application's business.
-		Timeout:     &durationpb.Duration{},
-		RetryPolicy: retryPolicy(r.Retry),
-	}
+	a := &routev3.RouteAction{RetryPolicy: retryPolicy(r.Retry)}
+	// Unless its owner says so, no limit on a request's time: streams and slow answers are the application's business.
+	patience(a, r)
+	mirror(a, r.Mirror)
 	if len(targets) == 1 {
 		a.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: targets[0].Cluster}
 		return a

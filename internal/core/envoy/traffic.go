@@ -60,6 +60,7 @@ func limitHost(m *routev3.VirtualHost, v ir.VirtualHost) {
 		m.TypedPerFilterConfig[filters.NameLocalRateLimit] = filters.RequestRate(*v.RequestRate)
 	}
 	m.RateLimits = filters.RateLimits(v.Descriptors)
+	m.TypedPerFilterConfig = withFault(m.TypedPerFilterConfig, v.Fault)
 }
 
 func limitRoute(m *routev3.Route, r ir.Route) {
@@ -67,6 +68,7 @@ func limitRoute(m *routev3.Route, r ir.Route) {
 		m.TypedPerFilterConfig = map[string]*anypb.Any{filters.NameLocalRateLimit: filters.RequestRate(*r.RequestRate)}
 	}
 	m.GetRoute().RateLimits = filters.RateLimits(r.Descriptors)
+	m.TypedPerFilterConfig = withFault(m.TypedPerFilterConfig, r.Fault)
 }
 
 // askedBy lists the clusters that a chain's filters ask.
@@ -80,6 +82,9 @@ func askedBy(c ir.Chain) []string {
 	}
 	if c.ExternalAuthorization != nil {
 		out = append(out, c.ExternalAuthorization.Cluster)
+	}
+	if c.Tracing != nil {
+		out = append(out, c.Tracing.Cluster)
 	}
 	return out
 }

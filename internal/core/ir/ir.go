@@ -70,6 +70,12 @@ type Chain struct {
 	RequestQuota *RequestQuota `json:"requestQuota,omitempty"`
 	// ExternalAuthorization is asked about every request that passed Access.
 	ExternalAuthorization *ExternalAuthorization `json:"externalAuthorization,omitempty"`
+	// Faults is whether virtual hosts or routes of the chain carry a Fault.
+	Faults bool `json:"faults,omitempty"`
+	// Idle is how long a chain of bytes bears a connection without a byte; 0 is Envoy's own.
+	Idle Duration `json:"idle,omitempty"`
+	// Tracing sends spans about the requests of the chain.
+	Tracing *Tracing `json:"tracing,omitempty"`
 }
 
 // ChainMatch is the destination (and for inbound chains the TLS server names) a chain is for.
@@ -139,6 +145,8 @@ type VirtualHost struct {
 	// for those that have none of their own.
 	RequestRate *RequestRate `json:"requestRate,omitempty"`
 	Descriptors []Descriptor `json:"descriptors,omitempty"`
+	// Fault is for requests of routes that have none of their own.
+	Fault *Fault `json:"fault,omitempty"`
 }
 
 // Route matches requests and sends them to weighted targets.
@@ -150,6 +158,11 @@ type Route struct {
 	// RequestRate and Descriptors replace those of the virtual host.
 	RequestRate *RequestRate `json:"requestRate,omitempty"`
 	Descriptors []Descriptor `json:"descriptors,omitempty"`
+	// Timeout is until the whole answer is there, Idle without a byte; 0 is none, or Envoy's own.
+	Timeout Duration `json:"timeout,omitempty"`
+	Idle    Duration `json:"idle,omitempty"`
+	Mirror  *Mirror  `json:"mirror,omitempty"`
+	Fault   *Fault   `json:"fault,omitempty"`
 }
 
 // RouteMatch is a conjunction. Path and Method are RE2 expressions that must match the whole value; empty matches all.

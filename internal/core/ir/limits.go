@@ -14,4 +14,11 @@ type Limits struct {
 	MaxRequestsPerConnection *uint32 `json:"maxRequestsPerConnection,omitempty"`
 	// ConnectTimeout is in nanoseconds when encoded.
 	ConnectTimeout time.Duration `json:"connectTimeout,omitempty"`
+	// RequestTimeout and IdleTimeout are for routes to the cluster, ConnectionIdle is for chains of bytes to it; 0 is none,
+	// or Envoy's own.
+	RequestTimeout Duration `json:"requestTimeout,omitempty"`
+	IdleTimeout    Duration `json:"idleTimeout,omitempty"`
+	ConnectionIdle Duration `json:"connectionIdle,omitempty"`
+	// Outliers are left out for a while.
+	Outliers *Outliers `json:"outliers,omitempty"`
 }

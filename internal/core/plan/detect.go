@@ -62,7 +62,7 @@ func (b *builder) detected(port snapshot.ServicePort, chain ir.Chain, id meshid.
 	if !b.detects(port, takes) || b.serverFirstOn(chain.Match.Port) {
 		return []ir.Chain{chain}
 	}
-	twin := ir.Chain{Name: names.OutboundChain(id, port.Port, meshid.TCP), About: chain.About, Match: chain.Match, Protocol: meshid.TCP, TCP: raw()}
+	twin := ir.Chain{Name: names.OutboundChain(id, port.Port, meshid.TCP), About: chain.About, Match: chain.Match, Protocol: meshid.TCP, TCP: raw(), Idle: b.bytesIdle(b.planner.serviceOf(id))}
 	chain.Match.Detected = true
 	return []ir.Chain{chain, twin}
 }
@@ -109,7 +109,7 @@ func (b *builder) inboundBytes(svc *snapshot.Service, http ir.Chain) []ir.Chain 
 	mtls := *http.MTLS
 	chain := ir.Chain{
 		Name: names.InboundChain(svc.ID, http.Match.Port, meshid.TCP), About: http.About, Match: http.Match, Protocol: meshid.TCP, MTLS: &mtls,
-		ConnectionRate: http.ConnectionRate, ConnectionQuota: http.ConnectionQuota,
+		ConnectionRate: http.ConnectionRate, ConnectionQuota: http.ConnectionQuota, Idle: b.serverIdle(svc.ID),
 		TCP: []ir.Target{{Cluster: names.LocalCluster(svc.ID, http.Match.Port), Weight: 100}},
 	}
 	chain.Match.ALPN = names.ALPNMeshBytes

@@ -92,12 +92,12 @@ func (b *builder) egressChains(d egress.Destination, o egress.Opening, part int,
 	}
 	if o.HTTPS {
 		c := chain(ir.HTTPS)
-		c.Match.ServerNames, c.TCP = o.ServerNames, target
+		c.Match.ServerNames, c.TCP, c.Idle = o.ServerNames, target, connectionIdle(d.Limits)
 		out = append(out, c)
 	}
 	if o.TCP != "" {
 		c := chain(o.TCP)
-		c.TCP = target
+		c.TCP, c.Idle = target, connectionIdle(d.Limits)
 		out = append(out, c)
 		if o.HTTP {
 			// Envoy tells plaintext from TLS before it looks for HTTP, and does not go back: beside a chain for plaintext
@@ -118,11 +118,14 @@ func (b *builder) egressHosts(d egress.Destination) {
 			Host: strings.Trim(h.Name, "[]"), Port: d.Port, Limits: h.Limits,
 		})
 		targets := []ir.Target{{Cluster: cluster, Weight: 100}}
-		routes := []ir.Route{{Targets: targets}}
+		every := ir.Route{Targets: targets}
+		timed(&every, h.Limits)
+		routes := []ir.Route{every}
 		if h.Requests != nil {
 			routes = []ir.Route{}
 			for _, m := range h.Requests {
-				routes = append(routes, ir.Route{Match: m, Targets: targets})
+				every.Match = m
+				routes = append(routes, every)
 			}
 		}
 		b.addVirtualHost(config, false, ir.VirtualHost{

@@ -36,10 +36,10 @@ func (b *builder) podChains(svc *snapshot.Service, port snapshot.ServicePort, cl
 				Name:   names.OutboundVirtualHost(pod.id.FQDN()),
 				About:  ir.About{Service: pod.id},
 				Hosts:  names.ServiceHosts(pod.id, to, svc.ID.Namespace == b.key.Identity.Namespace),
-				Routes: []ir.Route{{Targets: targets, Retry: b.retry(svc.ID)}},
+				Routes: b.clientRoutes(svc, port, []ir.Route{{Targets: targets, Retry: b.retry(svc.ID)}}),
 			})
 		} else {
-			chain.TCP = targets
+			chain.TCP, chain.Idle = targets, b.bytesIdle(svc.ID)
 		}
 		if len(chain.Match.Addresses) > 0 {
 			chains = append(chains, b.detected(port, chain, pod.id, b.takesBytes(pod.identities, port.TargetPort), func() []ir.Target {

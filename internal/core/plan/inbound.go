@@ -80,7 +80,10 @@ func (b *builder) inboundHosts(config string, svc *snapshot.Service, target uint
 		}, svc.ID))
 	}
 	host(svc.ID, withPods(svc, serviceHosts(svc.ID, own, true)))
-	for _, id := range b.planner.apexes[svc.ID] {
+	// Copies of requests bear the name of the service that was called, too.
+	others := slices.Concat(b.planner.apexes[svc.ID], b.planner.mirrored[svc.ID])
+	slices.SortFunc(others, meshid.Service.Compare)
+	for _, id := range slices.Compact(others) {
 		apex := b.planner.snap.Service(id)
 		var ports []uint16
 		for _, p := range b.planner.ports[id] {

@@ -44,7 +44,9 @@ func (b *builder) limitChain(c *ir.Chain, id meshid.Service) {
 	}
 	c.ConnectionRate, c.ConnectionQuota = s.ConnectionRate, s.ConnectionQuota
 	if c.Protocol.IsHTTP() {
-		c.RequestRates, c.RequestQuota = s.Limited(), s.RequestQuota
+		c.RequestRates, c.RequestQuota, c.Faults = s.Limited(), s.RequestQuota, s.Faulty()
+	} else {
+		c.Idle = b.serverIdle(id)
 	}
 	for _, rls := range s.Services {
 		if uses(*c, rls.Name) {
@@ -65,12 +67,13 @@ func (b *builder) limitHost(v ir.VirtualHost, id meshid.Service) ir.VirtualHost 
 	if s == nil {
 		return v
 	}
-	v.RequestRate, v.Descriptors = s.RequestRate, s.Descriptors
+	v.RequestRate, v.Descriptors, v.Fault = s.RequestRate, s.Descriptors, s.Fault
 	v.Routes = slices.Clone(v.Routes)
 	for i, r := range v.Routes {
 		if own, ok := s.Routes[r.Match.Path]; ok {
 			v.Routes[i].RequestRate, v.Routes[i].Descriptors = own.RequestRate, own.Descriptors
 		}
+		serverRoute(&v.Routes[i], s)
 	}
 	return v
 }

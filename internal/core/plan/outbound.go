@@ -92,10 +92,10 @@ func (b *builder) outboundChain(svc *snapshot.Service, port snapshot.ServicePort
 			Name:   names.OutboundVirtualHost(svc.ID.FQDN()),
 			About:  ir.About{Service: svc.ID},
 			Hosts:  names.ServiceHosts(svc.ID, to, svc.ID.Namespace == b.key.Identity.Namespace),
-			Routes: b.splitRoutes(svc, port, targets),
+			Routes: b.clientRoutes(svc, port, b.splitRoutes(svc, port, targets)),
 		})
 	} else {
-		chain.TCP = targets
+		chain.TCP, chain.Idle = targets, b.bytesIdle(svc.ID)
 	}
 	return chain, len(addrs) > 0
 }

@@ -39,6 +39,7 @@ type Planner struct {
 	ingress    map[meshid.Service][]ingressbackend.Backend
 	settings   upstreamtrafficsetting.Settings
 	retries    retry.Policies
+	mirrored   map[meshid.Service][]meshid.Service // who gets copies → of whose requests
 	findings   []snapshot.Finding
 }
 
@@ -58,6 +59,7 @@ func New(s *snapshot.Snapshot) *Planner {
 	p.compileEgress(groups)
 	p.compileIngress()
 	p.compileLimits()
+	p.compileMirrors()
 	p.findings = append(p.findings, policy.NotSupported(s.Policies)...)
 	p.findings = snapshot.SortFindings(p.findings)
 	return p
@@ -148,6 +150,7 @@ func (p *Planner) Plan(k Key) ir.Proxy {
 	proxy.Outbound = b.outbound()
 	proxy.Inbound = b.inbound()
 	b.authorizeExternally(proxy.Inbound)
+	b.trace(proxy.Outbound, proxy.Inbound)
 	if k.Metrics {
 		b.addCluster(ir.Cluster{Name: names.ClusterMetrics, Kind: ir.Admin})
 	}

@@ -156,7 +156,7 @@ func (a *authors) of(x piece) {
 	if x.about.Service == (meshid.Service{}) {
 		return
 	}
-	svc := a.service(x.about.Service)
+	svc := a.planner.serviceOf(x.about.Service)
 	a.add(snapshot.KindService, svc.Namespace, svc.Name)
 	if s := a.planner.settings.Of(svc); s != nil {
 		a.add(upstreamtrafficsetting.Kind, s.Object.Namespace, s.Object.Name)
@@ -177,9 +177,9 @@ func (a *authors) of(x piece) {
 	}
 }
 
-// service is the Service of a pod's own name, too.
-func (a *authors) service(id meshid.Service) meshid.Service {
-	if a.planner.snap.Service(id) == nil {
+// serviceOf is the Service itself, or that of a pod with a name of its own.
+func (p *Planner) serviceOf(id meshid.Service) meshid.Service {
+	if p.snap.Service(id) == nil {
 		if _, svc, ok := strings.Cut(id.Name, "."); ok {
 			id.Name = svc
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	extauthzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
+	faultv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/fault/v3"
 	httplocalv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/local_ratelimit/v3"
 	httpquotav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ratelimit/v3"
 	httprbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
@@ -45,6 +46,7 @@ type limits struct {
 	requestRates    bool
 	authorizer      *extauthzv3.ExtAuthz
 	requestQuota    *httpquotav3.RateLimit
+	faults          bool
 }
 
 func (l *limits) readNetwork(m proto.Message) error {
@@ -67,6 +69,8 @@ func (l *limits) readHTTP(manager *hcmv3.HttpConnectionManager) error {
 		}
 		switch m := m.(type) {
 		case *httprbacv3.RBAC, *routerv3.Router:
+		case *faultv3.HTTPFault:
+			l.faults = true
 		case *httplocalv3.LocalRateLimit:
 			l.requestRates = true
 		case *extauthzv3.ExtAuthz:
@@ -99,15 +103,16 @@ func (l limits) request(r route, around Around) (int, string) {
 	if a := l.authorizer; a != nil && (around.Authorizer == No || around.Authorizer == Silence && !a.FailureModeAllow) {
 		return 403, "external authorization"
 	}
-	q := l.requestQuota
-	if q == nil || !r.asks {
-		return 0, ""
+	if q := l.requestQuota; q != nil && r.asks {
+		switch {
+		case around.Quota == No:
+			return codeOr429(int(q.GetRateLimitedStatus().GetCode())), "rate limit service"
+		case around.Quota == Silence && q.FailureModeDeny:
+			return 500, "rate limit service, which does not answer"
+		}
 	}
-	switch {
-	case around.Quota == No:
-		return codeOr429(int(q.GetRateLimitedStatus().GetCode())), "rate limit service"
-	case around.Quota == Silence && q.FailureModeDeny:
-		return 500, "rate limit service, which does not answer"
+	if l.faults && r.abort != 0 {
+		return r.abort, "fault injection"
 	}
 	return 0, ""
 }

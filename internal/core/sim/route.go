@@ -23,6 +23,8 @@ type route struct {
 	// limit is the local rate limit that counts for the route, asks whether a rate limit service is asked about it.
 	limit *httplocalv3.LocalRateLimit
 	asks  bool
+	// abort is the code that every request is answered with on purpose; 0 is none.
+	abort int
 }
 
 // findRoute returns nil when no host or no route matches.
@@ -79,6 +81,9 @@ func readRoute(vh *routev3.VirtualHost, rt *routev3.Route) (*route, error) {
 	}
 	var err error
 	if out.limit, err = readRate(rt.TypedPerFilterConfig, vh.TypedPerFilterConfig); err != nil {
+		return nil, err
+	}
+	if out.abort, err = readAbort(rt.TypedPerFilterConfig, vh.TypedPerFilterConfig); err != nil {
 		return nil, err
 	}
 	action := rt.GetRoute()

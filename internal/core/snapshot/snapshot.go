@@ -45,6 +45,17 @@ type Mesh struct {
 	FeatureFlags map[string]bool
 	// ExternalAuthorization is nil when it is off.
 	ExternalAuthorization *ExternalAuthorization
+	// Tracing is nil when no spans are sent.
+	Tracing *Tracing
+}
+
+// Tracing names the collector of Zipkin spans.
+type Tracing struct {
+	// Address is a host name or an IP address.
+	Address string
+	Port    uint16
+	// Path is where spans are posted to.
+	Path string
 }
 
 // ExternalAuthorization names the gRPC service that is asked about every inbound HTTP request.

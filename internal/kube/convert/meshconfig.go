@@ -67,6 +67,7 @@ func MeshOf(in *configv1alpha2.MeshConfig, td meshid.TrustDomain) snapshot.Mesh 
 		},
 		FeatureFlags:          flagsOf(in.Spec.FeatureFlags),
 		ExternalAuthorization: meshconfig.ExternalAuthorization(in),
+		Tracing:               meshconfig.Tracing(in),
 	}
 }
 

@@ -240,11 +240,10 @@ func TestMeshConfig(t *testing.T) {
 	require.True(t, r.Changed.IsZero(), "a log level is no configuration of proxies")
 	require.Equal(t, "debug", r.Settings.LogLevel)
 
-	traced := meshConfig(false)
-	traced.Spec.Observability.OSMLogLevel, traced.Spec.Observability.Tracing.Enable, traced.Generation = "debug", true, 7
-	f.add(f.State.MeshConfig(), traced)
+	checked := meshConfig(false)
+	checked.Spec.Observability.OSMLogLevel, checked.Spec.FeatureFlags.EnableMeshRootCertificate, checked.Generation = "debug", true, 7
+	f.add(f.State.MeshConfig(), checked)
 	r = f.build()
-	require.True(t, r.Changed.IsZero())
 	require.EqualValues(t, 7, r.ConfigGeneration)
 	require.Len(t, r.Findings, 1)
 	require.Equal(t, "NotSupported", r.Findings[0].Reason)

@@ -42,6 +42,7 @@ func connectionManager(c ir.Chain) *listenerv3.Filter {
 		InternalAddressConfig: &hcmv3.HttpConnectionManager_InternalAddressConfig{},
 		StripTrailingHostDot:  true,
 		AccessLog:             accessLog(),
+		Tracing:               tracing(c.Tracing),
 	}
 	boundHeaders(m)
 	if c.MTLS != nil && c.Side == "" {

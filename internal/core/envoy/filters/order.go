@@ -10,7 +10,8 @@ import (
 )
 
 // HTTP lists the HTTP filters of a chain. Authorization stands first: nothing else is spent on a request that is not
-// allowed. What costs nothing (counting here) goes before what asks others. The router stands last, as Envoy demands.
+// allowed. What costs nothing (counting here) goes before what asks others. Faults stand in for the application, so they
+// come after all that. The router stands last, as Envoy demands.
 func HTTP(c ir.Chain) []*hcmv3.HttpFilter {
 	var out []*hcmv3.HttpFilter
 	if c.MTLS != nil && c.Side == "" {
@@ -24,6 +25,9 @@ func HTTP(c ir.Chain) []*hcmv3.HttpFilter {
 	}
 	if c.RequestQuota != nil {
 		out = append(out, requestQuota(*c.RequestQuota))
+	}
+	if c.Faults {
+		out = append(out, faults())
 	}
 	return append(out, router())
 }

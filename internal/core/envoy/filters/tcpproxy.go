@@ -21,16 +21,16 @@ func tcpProxy(c ir.Chain) *listenerv3.Filter {
 	if c.MTLS != nil {
 		prefix = "inbound-mesh-tcp-proxy." + c.TCP[0].Cluster
 	}
-	return tcpProxyTo(prefix, c.TCP)
+	return tcpProxyTo(prefix, c.TCP, c.Idle)
 }
 
 // Passthrough moves a connection to where it was going.
 func Passthrough() *listenerv3.Filter {
-	return tcpProxyTo(names.ClusterPassthrough, []ir.Target{{Cluster: names.ClusterPassthrough, Weight: 1}})
+	return tcpProxyTo(names.ClusterPassthrough, []ir.Target{{Cluster: names.ClusterPassthrough, Weight: 1}}, 0)
 }
 
-func tcpProxyTo(statPrefix string, targets []ir.Target) *listenerv3.Filter {
-	p := &tcpv3.TcpProxy{StatPrefix: statPrefix, AccessLog: accessLog()}
+func tcpProxyTo(statPrefix string, targets []ir.Target, idle ir.Duration) *listenerv3.Filter {
+	p := &tcpv3.TcpProxy{StatPrefix: statPrefix, AccessLog: accessLog(), IdleTimeout: optional(idle)}
 	if len(targets) == 1 {
 		p.ClusterSpecifier = &tcpv3.TcpProxy_Cluster{Cluster: targets[0].Cluster}
 		return networkFilter(NameTCPProxy, p)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"reflect"
 	"slices"
 
 	"openservicemesh.io/osm/internal/core/ir"
@@ -150,11 +151,7 @@ func (m *merged) conflict(p Policy, cluster string) []snapshot.Finding {
 		"spec.matches: another Egress of the same source limits %s otherwise; the limits of the first one, by namespace and name, count", cluster)}}
 }
 
-func equalLimits(a, b *ir.Limits) bool {
-	eq := func(x, y *uint32) bool { return x == nil && y == nil || x != nil && y != nil && *x == *y }
-	return eq(a.MaxConnections, b.MaxConnections) && eq(a.MaxPendingRequests, b.MaxPendingRequests) && eq(a.MaxRequests, b.MaxRequests) &&
-		eq(a.MaxRetries, b.MaxRetries) && eq(a.MaxRequestsPerConnection, b.MaxRequestsPerConnection) && a.ConnectTimeout == b.ConnectTimeout
-}
+func equalLimits(a, b *ir.Limits) bool { return reflect.DeepEqual(a, b) }
 
 func (m *merged) destination() Destination {
 	d := Destination{Port: m.port, Limits: m.limits}

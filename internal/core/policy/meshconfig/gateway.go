@@ -12,7 +12,7 @@ import (
 
 // Check lists what is wrong with settings that are acted on.
 func Check(c *config.MeshConfig) []snapshot.Finding {
-	out := authorizationFindings(c)
+	out := append(authorizationFindings(c), tracingFindings(c)...)
 	g := c.Spec.Certificate.IngressGateway
 	if g == nil {
 		return out

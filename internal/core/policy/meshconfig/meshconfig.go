@@ -21,7 +21,6 @@ func Unsupported(c *config.MeshConfig) []snapshot.Finding {
 		on    bool
 		field string
 	}{
-		{c.Spec.Observability.Tracing.Enable, "spec.observability.tracing.enable"},
 		{c.Spec.FeatureFlags.EnableEnvoyActiveHealthChecks, "spec.featureFlags.enableEnvoyActiveHealthChecks"},
 		{c.Spec.FeatureFlags.EnableMeshRootCertificate, "spec.featureFlags.enableMeshRootCertificate"},
 	} {

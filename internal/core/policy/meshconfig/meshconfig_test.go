@@ -15,7 +15,7 @@ func TestUnsupported(t *testing.T) {
 	for spec, want := range map[string]string{
 		`{}`: "",
 		`{"traffic":{"enableEgress":true},"featureFlags":{"enableWASMStats":true,"enableEgressPolicy":true}}`: "",
-		`{"observability":{"tracing":{"enable":true}}}`:                                                       "spec.observability.tracing.enable",
+		`{"observability":{"tracing":{"enable":true}}}`:                                                       "",
 		`{"featureFlags":{"enableEnvoyActiveHealthChecks":true}}`:                                             "spec.featureFlags.enableEnvoyActiveHealthChecks",
 		`{"featureFlags":{"enableRetryPolicy":true}}`:                                                         "",
 		`{"featureFlags":{"enableMeshRootCertificate":true}}`:                                                 "spec.featureFlags.enableMeshRootCertificate",

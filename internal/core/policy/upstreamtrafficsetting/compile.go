@@ -24,6 +24,9 @@ type Setting struct {
 	RequestRate     *ir.RequestRate
 	RequestQuota    *ir.RequestQuota
 	Descriptors     []ir.Descriptor
+	Fault           *ir.Fault
+	// Mirror is for the host's clients.
+	Mirror *Mirror
 	// Routes are settings of single routes, by ir.RouteMatch.Path.
 	Routes map[string]Route
 	// Services are the rate limit services the quotas name, as clusters.
@@ -34,6 +37,19 @@ type Setting struct {
 type Route struct {
 	RequestRate *ir.RequestRate
 	Descriptors []ir.Descriptor
+	// Timeout and Idle are for the host's clients; nil is what the host has.
+	Timeout, Idle *ir.Duration
+	Fault         *ir.Fault
+}
+
+// Faulty reports whether any request is held up or answered on purpose.
+func (s *Setting) Faulty() bool {
+	for _, r := range s.Routes {
+		if r.Fault != nil {
+			return true
+		}
+	}
+	return s.Fault != nil
 }
 
 // Limited reports whether any request is limited locally.
@@ -126,6 +142,12 @@ func compile(o *policyv1.UpstreamTrafficSetting) (*Setting, error) {
 	}
 	var err error
 	if s.Limits, err = Limits(o); err != nil {
+		return nil, err
+	}
+	if s.Mirror, err = mirror(o); err != nil {
+		return nil, err
+	}
+	if s.Fault, err = fault("spec.faultInjection", o.Spec.FaultInjection); err != nil {
 		return nil, err
 	}
 	if r := o.Spec.RateLimit; r != nil {
@@ -239,6 +261,9 @@ func (s *Setting) route(field string, r policyv1.HTTPRouteSpec) error {
 				return err
 			}
 		}
+	}
+	if err := out.resilience(field, r); err != nil {
+		return err
 	}
 	s.Routes[path] = out
 	return nil

@@ -9,15 +9,18 @@ import (
 	"openservicemesh.io/osm/internal/core/ir"
 )
 
-// Limits reads spec.connectionSettings: what clients keep to. It is nil when nothing is limited. The error names the
+// Limits reads spec.connectionSettings and spec.outlierDetection: what clients keep to. It is nil when nothing is limited. The error names the
 // field and the value; then nothing of the object's limits is in force.
 func Limits(o *policyv1.UpstreamTrafficSetting) (*ir.Limits, error) {
-	c := o.Spec.ConnectionSettings
-	if c == nil {
-		return nil, nil
-	}
 	l := ir.Limits{}
 	var err error
+	if l.Outliers, err = outliers(o.Spec.OutlierDetection); err != nil {
+		return nil, err
+	}
+	c := o.Spec.ConnectionSettings
+	if c == nil {
+		c = &policyv1.ConnectionSettingsSpec{}
+	}
 	number := func(field string, v *int64) *uint32 {
 		if v == nil {
 			return nil
@@ -36,12 +39,22 @@ func Limits(o *policyv1.UpstreamTrafficSetting) (*ir.Limits, error) {
 			return nil, derr
 		}
 		l.ConnectTimeout = time.Duration(d)
+		if l.ConnectionIdle, derr = counted("spec.connectionSettings.tcp.idleTimeout", tcp.IdleTimeout); derr != nil {
+			return nil, derr
+		}
 	}
 	if http := c.HTTP; http != nil {
 		l.MaxRequests = number("http.maxRequests", http.MaxRequests)
 		l.MaxRequestsPerConnection = number("http.maxRequestsPerConnection", http.MaxRequestsPerConnection)
 		l.MaxPendingRequests = number("http.maxPendingRequests", http.MaxPendingRequests)
 		l.MaxRetries = number("http.maxRetries", http.MaxRetries)
+		var derr error
+		if l.RequestTimeout, derr = counted("spec.connectionSettings.http.requestTimeout", http.RequestTimeout); derr != nil {
+			return nil, derr
+		}
+		if l.IdleTimeout, derr = counted("spec.connectionSettings.http.idleTimeout", http.IdleTimeout); derr != nil {
+			return nil, derr
+		}
 	}
 	if err != nil {
 		return nil, err
