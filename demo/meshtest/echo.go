@@ -112,7 +112,8 @@ func serveHTTP(ctx context.Context, ln net.Listener, h http.Handler, drain time.
 }
 
 // echoHandler answers every path with an Echo; /status/CODE sets the status,
-// /delay/DURATION waits first, /bytes/N sends N bytes instead of JSON and
+// /delay/DURATION waits first, /bytes/N sends N bytes instead of JSON, /ws is a
+// WebSocket that echoes, /upgrade echoes bytes after any other upgrade, and
 // /close ends the connection without an answer.
 func echoHandler(pod, identity string) http.Handler {
 	mux := http.NewServeMux()
@@ -158,6 +159,8 @@ func echoHandler(pod, identity string) http.Handler {
 		w.Header().Set("Content-Length", strconv.FormatInt(n, 10))
 		_, _ = io.CopyN(w, zeros{}, n)
 	})
+	mux.HandleFunc("/ws", echoMessages)
+	mux.HandleFunc("/upgrade", echoUpgraded)
 	mux.HandleFunc("/close", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if identity != "" {

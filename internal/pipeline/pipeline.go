@@ -233,19 +233,32 @@ func changedEndpoints(s *snapshot.Snapshot, last *View, ports []meshid.ServicePo
 // port share a cluster and its addresses.
 func encodeService(out map[string]*endpointSet, s *snapshot.Snapshot, svc *snapshot.Service, last *View) error {
 	byCluster := map[string][]netip.AddrPort{}
-	for _, port := range svc.Ports {
-		name := names.UpstreamCluster(svc.ID, port.TargetPort)
-		if _, known := byCluster[name]; !known {
-			byCluster[name] = nil // a port without addresses is answered too
+	add := func(id meshid.Service, port snapshot.ServicePort, addrs ...netip.AddrPort) {
+		for _, name := range clustersOf(id, port) {
+			byCluster[name] = append(byCluster[name], addrs...)
 		}
+	}
+	for _, port := range svc.Ports {
+		add(svc.ID, port) // a port without addresses is answered too
 		for _, ep := range s.Endpoints[meshid.ServicePort{Service: svc.ID, Port: port.Port}] {
-			byCluster[name] = append(byCluster[name], ep.Addr)
+			add(svc.ID, port, ep.Addr)
 			if svc.Headless && ep.Hostname != "" {
-				pod := names.UpstreamCluster(names.PodService(svc.ID, ep.Hostname), port.TargetPort)
-				byCluster[pod] = append(byCluster[pod], ep.Addr)
+				add(names.PodService(svc.ID, ep.Hostname), port, ep.Addr)
 			}
 		}
 	}
+	return encodeClusters(out, byCluster, last)
+}
+
+// clustersOf lists the clusters with a port's addresses: one that declares nothing has a twin for bytes.
+func clustersOf(id meshid.Service, port snapshot.ServicePort) []string {
+	if port.Undeclared {
+		return []string{names.UpstreamCluster(id, port.TargetPort), names.UpstreamClusterBytes(id, port.TargetPort)}
+	}
+	return []string{names.UpstreamCluster(id, port.TargetPort)}
+}
+
+func encodeClusters(out map[string]*endpointSet, byCluster map[string][]netip.AddrPort, last *View) error {
 	for name, addrs := range byCluster {
 		slices.SortFunc(addrs, netip.AddrPort.Compare)
 		addrs = slices.Compact(addrs)

@@ -120,6 +120,22 @@ func TestEndpointsAloneReplanNothing(t *testing.T) {
 	require.Equal(t, v1.Endpoints("shop/a|80").Version, v3.Endpoints("shop/a|80").Version)
 }
 
+// TestTwinsHaveEndpointsOfTheirOwn: Envoy asks once for the endpoints of a name, so a second cluster may not share it.
+func TestTwinsHaveEndpointsOfTheirOwn(t *testing.T) {
+	undeclared := func(g uint64, addrs ...string) snapshot.Parts {
+		out := parts(g, addrs...)
+		out.Services[0].Ports[0].Undeclared = true
+		return out
+	}
+	p := New([]byte("roots"))
+	v1 := apply(t, p, undeclared(1, "10.1.0.1:80"), config)
+	require.Equal(t, "shop/a|80|tcp", v1.Endpoints("shop/a|80|tcp").Name)
+	port := meshid.ServicePort{Service: service("a", 80).ID, Port: 80}
+	v2 := apply(t, p, undeclared(2, "10.1.0.1:80", "10.1.0.2:80"), snapshot.Changed{Endpoints: []meshid.ServicePort{port}})
+	require.NotEqual(t, v1.Endpoints("shop/a|80|tcp").Version, v2.Endpoints("shop/a|80|tcp").Version)
+	require.Nil(t, v2.Endpoints("shop/b|81|tcp"))
+}
+
 func TestSetRootsChangesSecretsAlone(t *testing.T) {
 	p := New([]byte("old"))
 	require.Nil(t, p.SetRoots([]byte("older")), "no view yet")

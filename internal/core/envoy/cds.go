@@ -1,7 +1,6 @@
 package envoy
 
 import (
-	"cmp"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
@@ -27,7 +26,7 @@ func (t *translator) cluster(c ir.Cluster, tls ir.TLS) {
 	switch c.Kind {
 	case ir.Mesh:
 		t.add(Cluster, c.Name, meshCluster(c, tls),
-			Ref{Endpoint, cmp.Or(c.EndpointsOf, c.Name)}, Ref{Secret, c.CertSecret}, Ref{Secret, c.TrustSecret})
+			Ref{Endpoint, c.Name}, Ref{Secret, c.CertSecret}, Ref{Secret, c.TrustSecret})
 	case ir.Local:
 		t.add(Cluster, c.Name, localCluster(c))
 	case ir.OriginalDst:
@@ -51,7 +50,7 @@ func meshCluster(c ir.Cluster, tls ir.TLS) *clusterv3.Cluster {
 	m := &clusterv3.Cluster{
 		Name:                 c.Name,
 		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS},
-		EdsClusterConfig:     &clusterv3.Cluster_EdsClusterConfig{EdsConfig: filters.ADS(), ServiceName: c.EndpointsOf},
+		EdsClusterConfig:     &clusterv3.Cluster_EdsClusterConfig{EdsConfig: filters.ADS()},
 		LbPolicy:             clusterv3.Cluster_ROUND_ROBIN,
 		TransportSocket:      upstreamTLS(c, tls),
 	}

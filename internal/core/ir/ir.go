@@ -223,9 +223,7 @@ type Cluster struct {
 	// ServerName is the SNI of a Mesh cluster.
 	ServerName string `json:"serverName,omitempty"`
 	// ALPN is what a Mesh cluster says in the TLS handshake; empty is the mesh's usual word.
-	ALPN string `json:"alpn,omitempty"`
-	// EndpointsOf is the cluster whose endpoints a Mesh cluster shares; empty is its own.
-	EndpointsOf string `json:"endpointsOf,omitempty"`
+	ALPN        string `json:"alpn,omitempty"`
 	CertSecret  string `json:"certSecret,omitempty"`
 	TrustSecret string `json:"trustSecret,omitempty"`
 	// HTTP2Local marks the twin of a Local cluster that speaks HTTP/2 to the application, for requests whose caller

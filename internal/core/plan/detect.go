@@ -86,11 +86,11 @@ func (b *builder) rawTargets(svc *snapshot.Service, port snapshot.ServicePort) [
 	return []ir.Target{{Cluster: b.rawCluster(svc.ID, port, b.accepted(svc)), Weight: 100}}
 }
 
-// rawCluster adds the twin of a cluster for bytes: the same endpoints and certificates, and another word in the handshake
-// by which the server's sidecar tells them from requests.
+// rawCluster adds the twin of a cluster for bytes: the same addresses and certificates, and another word in the handshake by
+// which the server's sidecar tells them from requests. The addresses come under the twin's own name: Envoy does not ask again
+// for those that another cluster has, and would wait for them until they change.
 func (b *builder) rawCluster(id meshid.Service, port snapshot.ServicePort, accepted []string) string {
 	c := b.clusters[b.addMeshCluster(id, port, accepted, b.clientLimits(id))]
-	c.EndpointsOf = c.Name
 	c.Name, c.Protocol, c.ALPN = names.UpstreamClusterBytes(id, port.TargetPort), meshid.TCP, names.ALPNMeshBytes
 	b.addCluster(c)
 	return c.Name

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
 
@@ -16,10 +15,8 @@ import (
 type cluster struct {
 	trust
 	serverName, certSecret string
-	// endpoints is the name under which the addresses are asked for.
-	endpoints string
-	alpn      []string
-	http2     bool
+	alpn                   []string
+	http2                  bool
 }
 
 func upstream(set *envoy.Resources, name string) (cluster, error) {
@@ -43,7 +40,7 @@ func upstream(set *envoy.Resources, name string) (cluster, error) {
 	if len(t.names) == 0 {
 		return cluster{}, fmt.Errorf("cluster %s takes any certificate of the mesh for its server's", name)
 	}
-	out := cluster{endpoints: cmp.Or(m.GetEdsClusterConfig().GetServiceName(), name), trust: t, serverName: tls.Sni, alpn: common.AlpnProtocols, http2: len(m.TypedExtensionProtocolOptions) > 0}
+	out := cluster{trust: t, serverName: tls.Sni, alpn: common.AlpnProtocols, http2: len(m.TypedExtensionProtocolOptions) > 0}
 	for _, c := range common.TlsCertificateSdsSecretConfigs {
 		out.certSecret = c.Name
 	}

@@ -166,7 +166,7 @@ func toCluster(client *Proxy, mesh Mesh, cluster string, http bool, req *Request
 	if err != nil {
 		return Outcome{}, err
 	}
-	addr, ok, err := firstEndpoint(client.Endpoints(up.endpoints))
+	addr, ok, err := firstEndpoint(client.Endpoints(cluster))
 	if err != nil {
 		return Outcome{}, err
 	}

@@ -1,7 +1,6 @@
 package envoycheck
 
 import (
-	"cmp"
 	"fmt"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
@@ -58,10 +57,9 @@ func (s *assembler) cluster(r *envoy.Resource) (*clusterv3.Cluster, error) {
 	}
 	if c.GetType() == clusterv3.Cluster_EDS {
 		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
-		from := cmp.Or(c.GetEdsClusterConfig().GetServiceName(), c.Name)
 		c.EdsClusterConfig = nil
 		c.LoadAssignment = &endpointv3.ClusterLoadAssignment{ClusterName: c.Name}
-		if e := s.endpoints(from); e != nil {
+		if e := s.endpoints(c.Name); e != nil {
 			if err := e.Body.UnmarshalTo(c.LoadAssignment); err != nil {
 				return nil, err
 			}

@@ -34,7 +34,7 @@ func connectionManager(c ir.Chain) *listenerv3.Filter {
 		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
 			ConfigSource: ADS(), RouteConfigName: c.RouteConfig}},
 		HttpFilters:    HTTP(c),
-		UpgradeConfigs: []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}},
+		UpgradeConfigs: upgrades(),
 		Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
 			MaxConcurrentStreams: wrapperspb.UInt32(maxConcurrentStreams), AllowConnect: true},
 		HttpProtocolOptions: &corev3.Http1ProtocolOptions{AcceptHttp_10: true},
@@ -60,6 +60,18 @@ func connectionManager(c ir.Chain) *listenerv3.Filter {
 func boundHeaders(m *hcmv3.HttpConnectionManager) {
 	m.MaxRequestHeadersKb = wrapperspb.UInt32(maxHeadersKB)
 	m.CommonHttpProtocolOptions = &corev3.HttpProtocolOptions{MaxHeadersCount: wrapperspb.UInt32(maxHeaders)}
+}
+
+// upgradeTypes are the protocols that requests may switch to: WebSocket, and what Kubernetes and container engines stream
+// terminals and forwarded ports over. Envoy has no word for any protocol; it answers 403 to those not listed.
+var upgradeTypes = []string{"websocket", "spdy/3.1", "tcp"}
+
+func upgrades() []*hcmv3.HttpConnectionManager_UpgradeConfig {
+	var out []*hcmv3.HttpConnectionManager_UpgradeConfig
+	for _, t := range upgradeTypes {
+		out = append(out, &hcmv3.HttpConnectionManager_UpgradeConfig{UpgradeType: t})
+	}
+	return out
 }
 
 // normalize has the rules judge, and the application get, one canonical path. %2F and %5C are read as the separators
