@@ -21,6 +21,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	"openservicemesh.io/osm/internal/core/explain"
 	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/core/snapshot"
 	"openservicemesh.io/osm/internal/pipeline"
@@ -71,7 +72,7 @@ func newRealMeshWith(t *testing.T, permissive bool, more string) *realMesh {
 	require.Empty(t, c.mesh.Findings())
 	view, err := pipeline.New(m.ca.bundle).Apply(c.snap, snapshot.Changed{Config: true})
 	require.NoError(t, err)
-	m.world = &world{testCase: c, view: view}
+	m.world = &world{testCase: c, view: view, asked: explain.New(view)}
 	return m
 }
 
