@@ -39,6 +39,7 @@ func applets() []applet {
 		{"tcpget", "HOST:PORT", "one TCP exchange; exits like curl", runTCPGet},
 		{"grpcget", "HOST:PORT", "one gRPC health check; exits like curl, 22 for a gRPC error", runGRPCGet},
 		{"wsget", "URL", "messages to a WebSocket that echoes, or bytes after another upgrade; exits like curl, 22 for another status", runWSGet},
+		{"calls", "CALLS", "the HTTP and TCP calls of a list of JSON objects; prints how each ended", runCalls},
 		{"load", "", "steady load on one URL; prints a JSON summary", runLoad},
 		{"watch", "", "polls one URL and prints a line whenever the outcome changes", runWatch},
 		{"authz", "", "gRPC external authorizer; request headers tell it what to say", runAuthz},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -366,4 +367,31 @@ func TestWatchPrintsChangesAlone(t *testing.T) {
 
 	code, _, _ = run(context.Background(), "watch", "-url", srv.URL, "-interval", "1ms", "-duration", "20ms", "-until", "^200")
 	require.Equal(t, 1, code, "-duration ended before -until")
+}
+
+// Calls are made in order, their paths are sent as they are written, and each end has its line.
+func TestCalls(t *testing.T) {
+	var mu sync.Mutex
+	var paths []string
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		paths = append(paths, r.RequestURI)
+		mu.Unlock()
+		if r.Header.Get("X-No") != "" {
+			w.WriteHeader(http.StatusForbidden)
+		}
+	}))
+	defer srv.Close()
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, closed.Close())
+	list := fmt.Sprintf(`{"method":"GET","url":"%[1]s/a/../b%%2fc?q=1"}{"method":"GET","url":"%[1]s//x"}{"method":"POST","url":"%[1]s/no","headers":{"X-No":"1"}}{"method":"GET","url":"http://%[2]s/"}{"url":"tcp://%[2]s"}`,
+		srv.URL, closed.Addr())
+	code, out, stderr := run(t.Context(), "calls", list)
+	require.Equal(t, 0, code, stderr)
+	require.Equal(t, "answered 200\nanswered 200\nanswered 403\nrefused\nrefused\n", out)
+	require.Equal(t, []string{"/a/../b%2fc?q=1", "http://" + srv.Listener.Addr().String() + "//x", "/no"}, paths)
+	code, _, stderr = run(t.Context(), "calls", "{")
+	require.Equal(t, 1, code)
+	require.NotEmpty(t, stderr)
 }

@@ -149,8 +149,11 @@ func (c *call) landed(out sim.Outcome) (sim.Outcome, error) {
 		return out, nil
 	}
 	at, err := c.endpoint()
-	if err != nil || !at.IsValid() {
+	if err != nil {
 		return out, err
+	}
+	if !at.IsValid() {
+		return sim.Outcome{End: sim.Reset, By: "no endpoints of service " + c.to.service.ID.String()}, nil
 	}
 	server := c.mesh.At(at)
 	if server == nil {

@@ -107,7 +107,7 @@ func (c *call) notPolicyOf(w Way) string {
 	case w.Where == "client" && o.Code == 404 && c.q.HTTP != nil:
 		return fmt.Sprintf("the request's Host %q is not a name of a service that the caller's sidecar knows on port %d, so it answers 404", c.q.HTTP.Host, c.q.Port)
 	case strings.HasPrefix(o.By, "no endpoints of "):
-		return fmt.Sprintf("no ready pod stands behind %s: %s", w.Cluster, c.backingWords(w.service))
+		return fmt.Sprintf("no ready pod stands behind %s: %s", strings.TrimPrefix(o.By, "no endpoints of "), c.backingWords(w.service))
 	case strings.HasPrefix(o.By, "no sidecar at "):
 		return fmt.Sprintf("the pod at %s has no sidecar, so it cannot take mutual TLS: restart it in its namespace, which belongs to the mesh",
 			strings.TrimPrefix(o.By, "no sidecar at "))
