@@ -199,7 +199,7 @@ func liveMesh(t *testing.T) *live {
 	for _, item := range list.Items {
 		docs = append(docs, item)
 	}
-	read, err := manifests.Read("cluster", bytes.NewReader(bytes.Join(docs, []byte("\n---\n"))), manifests.Options{MeshName: "osm", OSMNamespace: meshNamespace})
+	read, err := manifests.Read("cluster", bytes.NewReader(bytes.Join(docs, []byte("\n---\n"))), manifests.Options{MeshName: "osm", OSMNamespace: meshNamespace, Live: true})
 	if err != nil {
 		t.Fatal(err)
 	}

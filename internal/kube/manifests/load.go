@@ -29,6 +29,9 @@ type Options struct {
 	// OSMNamespace is where MeshConfig counts; "" takes MeshConfig from wherever it is.
 	OSMNamespace string
 	TrustDomain  meshid.TrustDomain
+	// Live is whether the objects are all that a cluster holds, so that nothing is to be added to them but the MeshConfig that
+	// counts where there is none.
+	Live bool
 	// Inject has pods of the mesh have a sidecar as if the injector had seen them, unless they rule it out.
 	Inject bool
 }
@@ -133,11 +136,13 @@ func sinkFor(s *state.State, o runtime.Object) *state.Sink {
 
 // complete adds what a cluster or an installation would have added.
 func (c *cluster) complete(opts Options, anyMesh bool) {
-	c.defaultNamespaces()
-	c.addPodsOfWorkloads()
-	c.assignAddresses()
-	c.addEndpoints()
-	c.markNamespaces(opts, anyMesh)
+	if !opts.Live {
+		c.defaultNamespaces()
+		c.addPodsOfWorkloads()
+		c.assignAddresses()
+		c.addEndpoints()
+		c.markNamespaces(opts, anyMesh)
+	}
 	if opts.Inject {
 		c.inject()
 	}

@@ -231,3 +231,34 @@ spec: {hostNetwork: true, containers: [{name: app}]}
 		require.Equal(t, map[string]bool{"web": inject, "out": false, "host": false}, got)
 	}
 }
+
+// Nothing is invented for a live cluster: a pod without an address has none, and a namespace without the label is no member.
+func TestLive(t *testing.T) {
+	const objects = `
+apiVersion: v1
+kind: Namespace
+metadata: {name: a, labels: {openservicemesh.io/monitored-by: osm}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: pending, namespace: a}
+spec: {containers: [{name: app}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: a}
+spec: {clusterIP: 10.96.0.9, selector: {}, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: other, namespace: b}
+spec: {clusterIP: 10.96.0.10, ports: [{port: 80}]}
+`
+	r, err := Read("test", strings.NewReader(objects), Options{MeshName: "osm", OSMNamespace: "osm-system", Live: true})
+	require.NoError(t, err)
+	for _, p := range r.Snapshot.Pods {
+		require.Empty(t, p.IPs)
+	}
+	require.Len(t, r.Snapshot.Services, 1)
+	require.Empty(t, r.Snapshot.Endpoints)
+}
