@@ -12,6 +12,7 @@ import (
 	helmcli "helm.sh/helm/v4/pkg/cli"
 	apiextensions "k8s.io/apiextensions-apiserver/pkg/client/clientset/clientset"
 	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 )
@@ -22,11 +23,23 @@ type Cluster struct {
 	Extensions apiextensions.Interface
 	// Helm returns Helm's view of one namespace; handler takes what Helm logs.
 	Helm func(namespace string, handler slog.Handler) (*action.Configuration, error)
+	// Dynamic reads the mesh's own kinds.
+	Dynamic dynamic.Interface
 	// PodGet fetches http://<pod>:<port>/<path> from inside the pod's network through a port-forward. localPort is the
 	// port on this machine; 0 takes a free one.
 	PodGet func(ctx context.Context, target PodPort, localPort uint16, path string) ([]byte, error)
+	// PodPost is PodGet with an empty POST.
+	PodPost func(ctx context.Context, target PodPort, localPort uint16, path string) ([]byte, error)
+	// Forward forwards a local port to a pod's until ctx ends, and calls ready with the local port once it is open.
+	Forward func(ctx context.Context, target PodPort, localPort uint16, ready func(uint16)) error
 	// Version is the API server's version, for example v1.30.2.
 	Version func(ctx context.Context) (string, error)
+}
+
+// Access chooses a cluster; empty fields leave it to the environment.
+type Access struct {
+	// Kubeconfig is a file, Context a context in it.
+	Kubeconfig, Context string
 }
 
 // PodPort is one port of a pod.
@@ -44,8 +57,8 @@ const (
 )
 
 // connectFromEnvironment opens the cluster of the user's kubeconfig, the way Helm and kubectl find it.
-func connectFromEnvironment() (*Cluster, error) {
-	settings := helmSettings()
+func connectFromEnvironment(access Access) (*Cluster, error) {
+	settings := helmSettings(access)
 	config, err := settings.RESTClientGetter().ToRESTConfig()
 	if err != nil {
 		return nil, fmt.Errorf("Error fetching kubeconfig: %w", err)
@@ -58,13 +71,22 @@ func connectFromEnvironment() (*Cluster, error) {
 	if err != nil {
 		return nil, noAccess(err)
 	}
+	objects, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, noAccess(err)
+	}
 	forward := &forwarder{config: config, kube: kube}
 	return &Cluster{
 		Kube:       kube,
 		Extensions: extensions,
-		Helm:       helmFromEnvironment,
-		PodGet:     forward.get,
-		Version:    func(ctx context.Context) (string, error) { return serverVersion(ctx, config) },
+		Dynamic:    objects,
+		Helm: func(namespace string, handler slog.Handler) (*action.Configuration, error) {
+			return helmFromEnvironment(access, namespace, handler)
+		},
+		PodGet:  forward.get,
+		PodPost: forward.post,
+		Forward: forward.forward,
+		Version: func(ctx context.Context) (string, error) { return serverVersion(ctx, config) },
 	}, nil
 }
 
@@ -75,9 +97,15 @@ func noAccess(err error) error {
 
 // helmSettings reads KUBECONFIG and HELM_*. Helm takes KUBECONFIG for one file; a list of files is left to client-go,
 // which reads the variable itself.
-func helmSettings() *helmcli.EnvSettings {
+func helmSettings(access Access) *helmcli.EnvSettings {
 	settings := helmcli.New()
-	if strings.ContainsRune(settings.KubeConfig, os.PathListSeparator) {
+	if access.Kubeconfig != "" {
+		settings.KubeConfig = access.Kubeconfig
+	}
+	if access.Context != "" {
+		settings.KubeContext = access.Context
+	}
+	if access.Kubeconfig == "" && strings.ContainsRune(settings.KubeConfig, os.PathListSeparator) {
 		settings.KubeConfig = ""
 	}
 	settings.QPS = clientQPS
@@ -86,8 +114,8 @@ func helmSettings() *helmcli.EnvSettings {
 }
 
 // helmFromEnvironment makes Helm's configuration for one namespace.
-func helmFromEnvironment(namespace string, handler slog.Handler) (*action.Configuration, error) {
-	settings := helmSettings()
+func helmFromEnvironment(access Access, namespace string, handler slog.Handler) (*action.Configuration, error) {
+	settings := helmSettings(access)
 	settings.SetNamespace(namespace)
 	cfg := action.NewConfiguration(action.ConfigurationSetLogger(handler))
 	if err := cfg.Init(settings.RESTClientGetter(), namespace, os.Getenv("HELM_DRIVER")); err != nil {

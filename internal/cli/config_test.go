@@ -77,9 +77,9 @@ func TestFetch(t *testing.T) {
 		_, _ = io.WriteString(w, "dump")
 	}))
 	defer server.Close()
-	body, err := fetch(t.Context(), server.URL+"/config_dump?include_eds")
+	body, err := fetch(t.Context(), http.MethodGet, server.URL+"/config_dump?include_eds")
 	require.NoError(t, err)
 	require.Equal(t, "dump", string(body))
-	_, err = fetch(t.Context(), server.URL+"/nope")
+	_, err = fetch(t.Context(), http.MethodGet, server.URL+"/nope")
 	require.ErrorContains(t, err, "404 Not Found: no such query")
 }

@@ -89,7 +89,7 @@ func (w *world) run(args ...string) (code int, stdout, stderr string) {
 	opts := Options{
 		In: strings.NewReader(w.answers), Out: &w.out, Err: &w.err, Poll: time.Millisecond,
 		Getenv: func(key string) string { return w.env[key] },
-		Connect: func() (*Cluster, error) {
+		Connect: func(Access) (*Cluster, error) {
 			if w.connect != nil {
 				return nil, w.connect
 			}

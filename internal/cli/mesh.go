@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -94,33 +93,41 @@ func namespacesOf(ctx context.Context, kube kubernetes.Interface, meshName strin
 
 func (a *app) meshListCommand() *cobra.Command {
 	var localPort uint16
+	var output listOutput
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "list control planes in k8s cluster",
 		Long:  "List the control planes of the cluster, their namespaces, versions, added namespaces and supported SMI versions.\n",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := output.check(); err != nil {
+				return err
+			}
 			cluster, err := a.Connect()
 			if err != nil {
 				return err
 			}
-			return a.meshList(cmd.Context(), cluster, localPort)
+			return a.meshList(cmd.Context(), cluster, localPort, output)
 		},
 	}
 	cmd.Flags().Uint16VarP(&localPort, "local-port", "p", names.PortControllerHTTP, "local port for the port-forward to a controller")
+	output.flag(cmd.Flags())
 	return cmd
 }
 
-func (a *app) meshList(ctx context.Context, cluster *Cluster, localPort uint16) error {
+func (a *app) meshList(ctx context.Context, cluster *Cluster, localPort uint16, output listOutput) error {
 	meshes, err := listMeshes(ctx, cluster.Kube)
 	if err != nil {
 		return fmt.Errorf("Unable to list meshes within the cluster.\n%w", err)
+	}
+	if output.structured() {
+		return a.meshListStructured(ctx, cluster, meshes, localPort, output)
 	}
 	if len(meshes) == 0 {
 		say(a.Out, "No osm mesh control planes found\n")
 		return nil
 	}
-	if err := printMeshes(ctx, a.Out, cluster.Kube, meshes); err != nil {
+	if err := printMeshes(ctx, a.Out, cluster.Kube, meshes, output.wide()); err != nil {
 		return err
 	}
 	w := table(a.Out)
@@ -134,24 +141,6 @@ func (a *app) meshList(ctx context.Context, cluster *Cluster, localPort uint16) 
 	say(a.Out, "\nTo list the OSM controller pods for a mesh, please run the following command passing in the mesh's namespace\n")
 	say(a.Out, "\tkubectl get pods -n <osm-mesh-namespace> -l app=osm-controller\n")
 	return nil
-}
-
-// printMeshes prints the first table of mesh list.
-func printMeshes(ctx context.Context, out io.Writer, kube kubernetes.Interface, meshes []mesh) error {
-	w := table(out)
-	say(w, "\nMESH NAME\tMESH NAMESPACE\tVERSION\tADDED NAMESPACES\n")
-	for _, m := range meshes {
-		list, err := namespacesOf(ctx, kube, m.name)
-		if err != nil {
-			return fmt.Errorf("list the namespaces of mesh [%s]: %w", m.name, err)
-		}
-		added := make([]string, 0, len(list))
-		for _, ns := range list {
-			added = append(added, ns.Name)
-		}
-		say(w, "%s\t%s\t%s\t%s\n", m.name, m.namespace, m.version, strings.Join(added, ","))
-	}
-	return w.Flush()
 }
 
 // smiVersions asks a controller of the mesh which versions of SMI it serves, as kind:version pairs.

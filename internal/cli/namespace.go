@@ -193,47 +193,24 @@ func (a *app) namespaceIgnoreCommand() *cobra.Command {
 
 func (a *app) namespaceListCommand() *cobra.Command {
 	var meshName string
+	var output listOutput
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "list namespaces enlisted in meshes",
 		Long:  "List the namespaces of all meshes, or of one.\n",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := output.check(); err != nil {
+				return err
+			}
 			cluster, err := a.Connect()
 			if err != nil {
 				return err
 			}
-			return a.namespaceList(cmd.Context(), cluster.Kube, meshName)
+			return a.namespaceList(cmd.Context(), cluster.Kube, meshName, output)
 		},
 	}
 	cmd.Flags().StringVar(&meshName, "mesh-name", "", "list the namespaces of this mesh only")
+	output.flag(cmd.Flags())
 	return cmd
-}
-
-func (a *app) namespaceList(ctx context.Context, kube kubernetes.Interface, meshName string) error {
-	list, err := namespacesOf(ctx, kube, meshName)
-	if err != nil {
-		return fmt.Errorf("Could not list namespaces related to osm [%s]: %w", meshName, err)
-	}
-	if len(list) == 0 {
-		if meshName != "" {
-			say(a.Out, "No namespaces in mesh [%s]\n", meshName)
-		} else {
-			say(a.Out, "No namespaces in any mesh\n")
-		}
-		return nil
-	}
-	w := table(a.Out)
-	say(w, "NAMESPACE\tMESH\tSIDECAR-INJECTION\n")
-	for _, ns := range list {
-		injection, set := ns.Annotations[names.AnnotationInjection]
-		if !set {
-			injection = "-"
-		}
-		if _, ignored := ns.Labels[names.LabelIgnore]; ignored {
-			injection = "disabled (ignored)"
-		}
-		say(w, "%s\t%s\t%s\n", ns.Name, ns.Labels[names.LabelMonitoredBy], injection)
-	}
-	return w.Flush()
 }

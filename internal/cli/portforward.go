@@ -27,17 +27,42 @@ const forwardTimeout = 30 * time.Second
 
 // get opens a tunnel to the pod's port, fetches one path over it and closes the tunnel.
 func (f *forwarder) get(ctx context.Context, target PodPort, localPort uint16, path string) ([]byte, error) {
+	return f.ask(ctx, http.MethodGet, target, localPort, path)
+}
+
+// post is get with an empty POST.
+func (f *forwarder) post(ctx context.Context, target PodPort, localPort uint16, path string) ([]byte, error) {
+	return f.ask(ctx, http.MethodPost, target, localPort, path)
+}
+
+func (f *forwarder) ask(ctx context.Context, method string, target PodPort, localPort uint16, path string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, forwardTimeout)
+	defer cancel()
+	var body []byte
+	var answered error
+	err := f.forward(ctx, target, localPort, func(local uint16) {
+		body, answered = fetch(ctx, method, fmt.Sprintf("http://localhost:%d/%s", local, strings.TrimPrefix(path, "/")))
+		cancel()
+	})
+	if body != nil || answered != nil {
+		return body, answered
+	}
+	return nil, err
+}
+
+// forward forwards a local port to the pod's until ctx ends, which is no error. ready is called once, when the port is open.
+func (f *forwarder) forward(ctx context.Context, target PodPort, localPort uint16, ready func(local uint16)) error {
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	dialer, err := f.dialer(target)
 	if err != nil {
-		return nil, fmt.Errorf("Error setting up port forwarding: %w", err)
+		return fmt.Errorf("Error setting up port forwarding: %w", err)
 	}
-	ready, ended := make(chan struct{}), make(chan struct{})
+	open, ended := make(chan struct{}), make(chan struct{})
 	ports := []string{fmt.Sprintf("%d:%d", localPort, target.Port)}
-	pf, err := portforward.NewOnAddressesForStreamingWithContext(ctx, dialer, []string{"localhost"}, ports, ready, io.Discard, io.Discard)
+	pf, err := portforward.NewOnAddressesForStreamingWithContext(ctx, dialer, []string{"localhost"}, ports, open, io.Discard, io.Discard)
 	if err != nil {
-		return nil, fmt.Errorf("Error setting up port forwarding: %w", err)
+		return fmt.Errorf("Error setting up port forwarding: %w", err)
 	}
 	var forwardErr error // read only after ended is closed
 	go func() {
@@ -46,21 +71,22 @@ func (f *forwarder) get(ctx context.Context, target PodPort, localPort uint16, p
 	}()
 	select {
 	case <-ended:
-		return nil, fmt.Errorf("forward local port %d to port %d of pod %s/%s: %w", localPort, target.Port, target.Namespace, target.Pod,
-			orClosed(forwardErr))
 	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-ready:
-	}
-	defer func() {
-		cancel()
+		return ctx.Err()
+	case <-open:
+		forwarded, err := pf.GetPorts()
+		if err != nil {
+			cancel()
+			<-ended
+			return err
+		}
+		ready(forwarded[0].Local)
 		<-ended
-	}()
-	forwarded, err := pf.GetPorts()
-	if err != nil {
-		return nil, err
+		if ctx.Err() != nil {
+			return nil
+		}
 	}
-	return fetch(ctx, fmt.Sprintf("http://localhost:%d/%s", forwarded[0].Local, strings.TrimPrefix(path, "/")))
+	return fmt.Errorf("forward local port %d to port %d of pod %s/%s: %w", localPort, target.Port, target.Namespace, target.Pod, orClosed(forwardErr))
 }
 
 func orClosed(err error) error {
@@ -97,9 +123,9 @@ func (e *statusError) Error() string {
 	return fmt.Sprintf("%s answered %s: %s", e.url, e.status, strings.TrimSpace(string(e.body)))
 }
 
-// fetch returns the body of a GET, whatever its size; a status other than 2xx is a *statusError, which carries the body.
-func fetch(ctx context.Context, url string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+// fetch returns the body of an answer, whatever its size; a status other than 2xx is a *statusError, which carries the body.
+func fetch(ctx context.Context, method, url string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ func offline(t *testing.T, stdin string, args ...string) (code int, out, errs st
 	code = Run(t.Context(), Options{
 		In: strings.NewReader(stdin), Out: &o, Err: &e,
 		Getenv:  func(string) string { return "" },
-		Connect: func() (*Cluster, error) { t.Error("asked for a cluster"); return nil, errors.New("no cluster") },
+		Connect: func(Access) (*Cluster, error) { t.Error("asked for a cluster"); return nil, errors.New("no cluster") },
 	}, args)
 	return code, o.String(), e.String()
 }

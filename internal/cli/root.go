@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -21,10 +23,14 @@ import (
 type Options struct {
 	In       io.Reader
 	Out, Err io.Writer
-	// Getenv reads the environment: OSM_CONFIG, HOME.
+	// Program is the command's name in usage lines: "osm", or "kubectl osm" where kubectl runs it as a plug-in.
+	Program string
+	// Getenv reads the environment: OSM_CONFIG, HOME, NO_COLOR.
 	Getenv func(string) string
-	// Connect opens the cluster, once, and only when a command needs it.
-	Connect func() (*Cluster, error)
+	// Connect opens the cluster that the user's flags choose, once, and only when a command needs it.
+	Connect func(Access) (*Cluster, error)
+	// Browse shows a URL to the user.
+	Browse func(ctx context.Context, url string) error
 	// Poll is the time between two looks at a cluster that is becoming ready.
 	Poll time.Duration
 }
@@ -45,6 +51,12 @@ func (o Options) withDefaults() Options {
 	if o.Connect == nil {
 		o.Connect = connectFromEnvironment
 	}
+	if o.Program == "" {
+		o.Program = "osm"
+	}
+	if o.Browse == nil {
+		o.Browse = openBrowser
+	}
 	if o.Poll == 0 {
 		o.Poll = 300 * time.Millisecond
 	}
@@ -56,8 +68,12 @@ type app struct {
 	Options
 	config    Config
 	namespace string
+	access    Access
 	verbose   bool
 }
+
+// Connect opens the cluster that the user's flags choose.
+func (a *app) Connect() (*Cluster, error) { return a.Options.Connect(a.access) }
 
 // Main runs the command with the process's arguments and returns its exit code: 0, or 1 after any error.
 func Main() int {
@@ -65,7 +81,16 @@ func Main() int {
 	defer stop()
 	// Helm writes some of its remarks to the standard logger; what matters of them comes back as errors.
 	log.SetOutput(io.Discard)
-	return Run(ctx, Options{}, os.Args[1:])
+	return Run(ctx, Options{Program: programName(os.Args[0])}, os.Args[1:])
+}
+
+// programName is what the user typed to get here. kubectl runs a program called kubectl-osm for "kubectl osm".
+func programName(arg0 string) string {
+	name := strings.TrimSuffix(filepath.Base(arg0), ".exe")
+	if strings.HasPrefix(name, "kubectl-") {
+		return strings.Replace(name, "-", " ", 1)
+	}
+	return "osm"
 }
 
 // Run runs one command line and returns its exit code. Errors go to opts.Err as "Error: <message>".
@@ -94,6 +119,7 @@ func New(opts Options) (*cobra.Command, error) {
 		Use:          "osm",
 		Short:        "Install and manage Open Service Mesh",
 		Long:         "The osm command installs Open Service Mesh in a Kubernetes cluster and manages it there.\n",
+		Annotations:  map[string]string{cobra.CommandDisplayNameAnnotation: opts.Program},
 		SilenceUsage: true,
 		// Where install is hidden, uninstall is no good suggestion for it.
 		DisableSuggestions: cfg.Managed(),
@@ -104,11 +130,13 @@ func New(opts Options) (*cobra.Command, error) {
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.namespace, "osm-namespace", cfg.Install.Namespace, "namespace of the osm control plane")
 	flags.BoolVar(&a.verbose, "verbose", false, "print what the command does, in lines that begin with [debug]")
+	flags.StringVar(&a.access.Kubeconfig, "kubeconfig", "", "kubeconfig file in place of $KUBECONFIG and ~/.kube/config")
+	flags.StringVar(&a.access.Context, "context", "", "context of the kubeconfig in place of its current one")
 	addLogFlags(root)
-	root.AddCommand(a.namespaceCommand(), a.meshCommand(), a.uninstallCommand(), a.proxyCommand(), a.versionCommand(), a.envCommand(),
-		a.experimentalCommand())
+	root.AddCommand(a.namespaceCommand(), a.meshCommand(), a.metricsCommand(), a.uninstallCommand(), a.proxyCommand(), a.policyCommand(),
+		a.supportCommand(), a.verifyCommand(), a.versionCommand(), a.envCommand(), a.alphaCommand(), a.experimentalCommand())
 	if !cfg.Managed() {
-		root.AddCommand(a.installCommand())
+		root.AddCommand(a.installCommand(), a.dashboardCommand())
 	}
 	return root, nil
 }

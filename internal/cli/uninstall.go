@@ -135,7 +135,7 @@ func (a *app) chooseMeshes(ctx context.Context, cluster *Cluster, u *uninstallat
 
 func (a *app) printPresent(ctx context.Context, cluster *Cluster, localPort uint16) error {
 	say(a.Out, "List of meshes present in the cluster:\n")
-	return a.meshList(ctx, cluster, localPort)
+	return a.meshList(ctx, cluster, localPort, listOutput{})
 }
 
 // forcedMesh picks the mesh --force means: the only one, or the one its flags name.
@@ -217,6 +217,7 @@ func (a *app) uninstallOne(ctx context.Context, cluster *Cluster, u uninstallati
 	helm.WaitStrategy = kube.StatusWatcherStrategy
 	helm.WaitOptions = []kube.WaitOption{kube.WithWaitContext(ctx)}
 	helm.Timeout = uninstallTimeout
+	say(a.Err, "Removing the control plane of mesh [%s] from namespace [%s]\n", m.name, m.namespace)
 	_, err = helm.Run(m.name)
 	switch {
 	case err == nil:
@@ -247,6 +248,9 @@ func (a *app) goOn(u uninstallation, m mesh, err error) error {
 
 // releaseNamespaces takes every namespace out of a mesh that is no more.
 func (a *app) releaseNamespaces(ctx context.Context, cluster *Cluster, meshName string) {
+	// The control plane is gone: an interrupt must not leave its namespaces behind.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
+	defer cancel()
 	list, err := namespacesOf(ctx, cluster.Kube, meshName)
 	if err != nil {
 		say(a.Err, "Could not list the namespaces of mesh [%s], their labels stay: %v\n", meshName, err)

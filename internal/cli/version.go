@@ -15,6 +15,7 @@ import (
 
 func (a *app) versionCommand() *cobra.Command {
 	var clientOnly, versionOnly bool
+	var output listOutput
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "osm cli and mesh version",
@@ -23,6 +24,12 @@ needed.
 `,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := output.check(); err != nil {
+				return err
+			}
+			if output.structured() {
+				return a.versionStructured(cmd.Context(), clientOnly, output)
+			}
 			say(a.Out, "CLI Version: %#v\n", version.Get())
 			if clientOnly {
 				return nil
@@ -36,7 +43,45 @@ needed.
 	}
 	cmd.Flags().BoolVar(&clientOnly, "client-only", false, "only show the version of the osm command")
 	cmd.Flags().BoolVar(&versionOnly, "version-only", false, "only show versions; kept for scripts, since no newer release is looked for anyway")
+	output.flag(cmd.Flags())
 	return cmd
+}
+
+// meshVersion is one mesh's version as -o json and yaml show it.
+type meshVersion struct {
+	Name         string `json:"name"`
+	Namespace    string `json:"namespace"`
+	version.Info `json:",inline"`
+}
+
+func (a *app) versionStructured(ctx context.Context, clientOnly bool, output listOutput) error {
+	shown := struct {
+		Client version.Info  `json:"client"`
+		Meshes []meshVersion `json:"meshes"`
+	}{version.Get(), []meshVersion{}}
+	var failures []error
+	if !clientOnly {
+		cluster, err := a.Connect()
+		if err != nil {
+			return err
+		}
+		meshes, err := listMeshes(ctx, cluster.Kube)
+		if err != nil {
+			return fmt.Errorf("unable to list meshes within the cluster: %w", err)
+		}
+		for _, m := range meshes {
+			info, err := remoteVersion(ctx, cluster, m.namespace)
+			if err != nil {
+				failures = append(failures, fmt.Errorf("Failed to get mesh version for mesh %s in namespace %s: %w", m.name, m.namespace, err))
+				continue
+			}
+			shown.Meshes = append(shown.Meshes, meshVersion{m.name, m.namespace, info})
+		}
+	}
+	if _, err := output.write(a.Out, shown); err != nil {
+		return err
+	}
+	return errors.Join(failures...)
 }
 
 // meshVersions prints the table of meshes; meshes that do not answer are left out and told as one error at the end.

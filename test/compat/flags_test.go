@@ -14,7 +14,7 @@ import (
 // flag is one documented flag: --name, its one-letter form and its default as cobra prints it.
 type documentedFlag struct{ name, short, def string }
 
-// documentedFlags is every flag of the commands that exist so far, by command path.
+// documentedFlags is every documented flag, by command path.
 var documentedFlags = map[string][]documentedFlag{
 	"": {{"osm-namespace", "", "osm-system"}, {"verbose", "", "false"}},
 	"install": {
@@ -31,9 +31,33 @@ var documentedFlags = map[string][]documentedFlag{
 		{"mesh-name", "", ""}, {"force", "f", "false"}, {"delete-cluster-wide-resources", "a", "false"}, {"delete-namespace", "", "false"},
 		{"local-port", "p", "9091"}, {"ca-bundle-secret-name", "", "osm-ca-bundle"},
 	},
-	"proxy get": {{"namespace", "n", "default"}, {"file", "f", ""}, {"local-port", "p", "15000"}},
-	"version":   {{"client-only", "", "false"}, {"version-only", "", "false"}},
-	"env":       {},
+	"metrics enable":         {{"namespace", "", "[]"}},
+	"metrics disable":        {{"namespace", "", "[]"}},
+	"dashboard":              {{"local-port", "p", "3000"}, {"remote-port", "r", "3000"}, {"open-browser", "b", "true"}},
+	"proxy get":              {{"namespace", "n", "default"}, {"file", "f", ""}, {"local-port", "p", "15000"}},
+	"proxy set":              {{"namespace", "n", "default"}, {"file", "f", ""}, {"local-port", "p", "15000"}},
+	"policy check-pods":      {},
+	"policy check-conflicts": {{"namespace", "n", "[]"}},
+	"support error-info":     {},
+	"support bug-report": {
+		{"all", "", "false"}, {"app-namespaces", "", "[]"}, {"app-deployments", "", "[]"}, {"app-pods", "", "[]"}, {"ingress", "", "false"},
+		{"out-file", "o", ""},
+	},
+	"verify connectivity": {
+		{"from-pod", "", ""}, {"to-pod", "", ""}, {"to-service", "", ""}, {"app-protocol", "", "http"}, {"to-ext-port", "", "0"},
+		{"to-ext-host", "", ""}, {"mesh-name", "", "osm"},
+	},
+	"verify ingress": {
+		{"from-service", "", ""}, {"to-pod", "", ""}, {"to-service", "", ""}, {"ingress-backend", "", ""}, {"to-port", "", "0"},
+		{"app-protocol", "", "http"}, {"mesh-name", "", "osm"},
+	},
+	"verify control-plane-health": {},
+	"alpha certificate rotate": {
+		{"mesh-name", "", "osm"}, {"trust-domain", "t", ""}, {"accept", "y", "false"}, {"delete", "d", "false"}, {"wait", "w", "1m0s"},
+		{"file", "f", ""}, {"meshrootcertificate", "c", ""},
+	},
+	"version": {{"client-only", "", "false"}, {"version-only", "", "false"}},
+	"env":     {},
 }
 
 func root(t *testing.T) *cobra.Command {
@@ -64,6 +88,7 @@ func TestFlags(t *testing.T) {
 func TestAliases(t *testing.T) {
 	for alias, want := range map[string]string{
 		"ns add": "osm namespace add", "delete mesh": "osm uninstall mesh", "del mesh": "osm uninstall mesh",
+		"alpha mrc rotate": "osm alpha certificate rotate",
 	} {
 		cmd, _, err := root(t).Find(strings.Fields(alias))
 		require.NoError(t, err)

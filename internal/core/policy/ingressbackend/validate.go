@@ -88,7 +88,24 @@ func validateSource(s policyv1.IngressSource) error {
 }
 
 func conflicts(o *policyv1.IngressBackend, mine map[backend]bool, others []*policyv1.IngressBackend) error {
-	var found strings.Builder
+	found := conflictsWith(o, mine, others)
+	if len(found) == 0 {
+		return nil
+	}
+	return fmt.Errorf("duplicate backends detected\n%s", strings.Join(found, ""))
+}
+
+// Conflicts tells, for each of others that opens a port of a service which o opens too, which ones; each text ends a line.
+func Conflicts(o *policyv1.IngressBackend, others []*policyv1.IngressBackend) []string {
+	mine := map[backend]bool{}
+	for _, b := range o.Spec.Backends {
+		mine[backend{b.Name, b.Port.Number}] = true
+	}
+	return conflictsWith(o, mine, others)
+}
+
+func conflictsWith(o *policyv1.IngressBackend, mine map[backend]bool, others []*policyv1.IngressBackend) []string {
+	var found []string
 	for _, other := range others {
 		if other.Namespace != o.Namespace || other.Name == o.Name {
 			continue
@@ -100,11 +117,8 @@ func conflicts(o *policyv1.IngressBackend, mine map[backend]bool, others []*poli
 			}
 		}
 		if lines.Len() > 0 {
-			fmt.Fprintf(&found, "[+] IngressBackend %s/%s conflicts with %s/%s:\n%s", o.Namespace, o.Name, other.Namespace, other.Name, lines.String())
+			found = append(found, fmt.Sprintf("[+] IngressBackend %s/%s conflicts with %s/%s:\n%s", o.Namespace, o.Name, other.Namespace, other.Name, lines.String()))
 		}
 	}
-	if found.Len() == 0 {
-		return nil
-	}
-	return fmt.Errorf("duplicate backends detected\n%s", found.String())
+	return found
 }

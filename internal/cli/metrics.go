@@ -1,0 +1,136 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+
+	"openservicemesh.io/osm/internal/core/names"
+)
+
+func (a *app) metricsCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "metrics",
+		Short: "manage metrics",
+		Long:  "The subcommands of metrics let Prometheus scrape the sidecars of namespaces, or stop it.\n",
+		Args:  cobra.NoArgs,
+	}
+	cmd.AddCommand(
+		a.metricsSwitch("enable", "enable metrics", `Let Prometheus scrape the sidecars of all pods of namespaces: of those that run, and of those that will be created.
+`, true),
+		a.metricsSwitch("disable", "disable metrics", `Stop Prometheus from scraping the sidecars of all pods of namespaces: of those that run, and of those that will be created.
+`, false))
+	return cmd
+}
+
+func (a *app) metricsSwitch(use, short, long string, enable bool) *cobra.Command {
+	var namespaces []string
+	cmd := &cobra.Command{
+		Use: use, Short: short, Long: long,
+		Example: "  osm metrics " + use + " --namespace bookbuyer,bookstore\n",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cluster, err := a.Connect()
+			if err != nil {
+				return err
+			}
+			for _, ns := range namespaces {
+				if err := a.switchMetrics(cmd.Context(), cluster.Kube, ns, enable); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringSliceVar(&namespaces, "namespace", nil, "one or more namespaces, separated by commas")
+	// Only an absent flag makes this fail, and it is there.
+	_ = cmd.MarkFlagRequired("namespace")
+	return cmd
+}
+
+// switchMetrics switches the scraping of one namespace on or off. Once it has begun with a namespace, an interrupt does not
+// leave half of its pods behind.
+func (a *app) switchMetrics(ctx context.Context, kube kubernetes.Interface, ns string, enable bool) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
+	defer cancel()
+	if err := memberOfSomeMesh(ctx, kube, ns); err != nil {
+		return err
+	}
+	// Namespace first: a pod that is created meanwhile is then annotated by the injector.
+	annotations := map[string]any{names.AnnotationMetrics: nil}
+	if enable {
+		annotations[names.AnnotationMetrics] = "enabled"
+	}
+	if err := patchNamespace(ctx, kube, ns, nil, annotations); err != nil {
+		return fmt.Errorf("Could not change metrics of namespace [%s]: %w", ns, err)
+	}
+	if err := annotatePods(ctx, kube, ns, enable); err != nil {
+		return err
+	}
+	word := "disabled"
+	if enable {
+		word = "enabled"
+	}
+	say(a.Out, "Metrics successfully %s in namespace [%s]\n", word, ns)
+	return nil
+}
+
+// memberOfSomeMesh says why a namespace belongs to no mesh that exists.
+func memberOfSomeMesh(ctx context.Context, kube kubernetes.Interface, ns string) error {
+	namespace, err := kube.CoreV1().Namespaces().Get(ctx, ns, metav1.GetOptions{})
+	if err != nil {
+		return fmt.Errorf("Could not get namespace [%s]: %w", ns, err)
+	}
+	name, member := namespace.Labels[names.LabelMonitoredBy]
+	if !member {
+		// It is a label; the text is what scripts know.
+		return fmt.Errorf("Namespace [%s] does not belong to a mesh, missing annotation %q", ns, names.LabelMonitoredBy)
+	}
+	meshes, err := listMeshes(ctx, kube)
+	if err != nil {
+		return err
+	}
+	var known []string
+	for _, m := range meshes {
+		known = append(known, m.name)
+	}
+	if !slices.Contains(known, name) {
+		return fmt.Errorf("Invalid mesh name %q of namespace [%s], must be one of %v; add the namespace to a mesh with \"osm namespace add\"", name, ns, known)
+	}
+	return nil
+}
+
+func annotatePods(ctx context.Context, kube kubernetes.Interface, ns string, enable bool) error {
+	pods, err := kube.CoreV1().Pods(ns).List(ctx, metav1.ListOptions{LabelSelector: names.LabelProxyUUID})
+	if err != nil {
+		return fmt.Errorf("Could not list the pods of namespace [%s]: %w", ns, err)
+	}
+	annotations := map[string]any{names.AnnotationScrape: nil, names.AnnotationScrapePort: nil, names.AnnotationScrapePath: nil}
+	if enable {
+		annotations = map[string]any{names.AnnotationScrape: "true", names.AnnotationScrapePort: strconv.Itoa(names.PortEnvoyMetrics),
+			names.AnnotationScrapePath: names.PathPrometheusStats}
+	}
+	patch, err := metadataPatch(nil, annotations)
+	if err != nil {
+		return err
+	}
+	for _, p := range pods.Items {
+		if p.DeletionTimestamp != nil || p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
+			continue
+		}
+		if _, err := kube.CoreV1().Pods(ns).Patch(ctx, p.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}); err != nil {
+			return fmt.Errorf("Could not annotate pod [%s] in namespace [%s]: %w", p.Name, ns, err)
+		}
+	}
+	return nil
+}
