@@ -8,9 +8,11 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
+	"slices"
 	"testing"
 	"time"
 
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	"github.com/stretchr/testify/require"
 
 	"openservicemesh.io/osm/internal/core/envoy"
@@ -19,12 +21,60 @@ import (
 	"openservicemesh.io/osm/internal/testkit/envoycheck"
 )
 
+// perStart is how many configurations one start of Envoy reads: most of the time is the start.
+const perStart = 16
+
 // TestEnvoyAccepts has a real Envoy read the whole configuration of every proxy of every case, the ones that are not
-// kept included. Equal configurations are read once.
+// kept included. Equal configurations are read once, several at each start; where Envoy refuses, each is read alone.
 func TestEnvoyAccepts(t *testing.T) {
 	binary := envoycheck.Binary(t)
+	all := everyConfiguration(t)
+	require.Greater(t, len(all), 300)
+	for part := range slices.Chunk(all, perStart) {
+		t.Run(part[0].name+" and more", func(t *testing.T) {
+			t.Parallel()
+			var list []*bootstrapv3.Bootstrap
+			for _, c := range part {
+				list = append(list, c.bootstrap)
+			}
+			merged, err := envoycheck.Merge(list)
+			require.NoError(t, err)
+			if envoycheck.Validate(t.Context(), binary, t.TempDir(), merged) == nil {
+				return
+			}
+			for _, c := range part {
+				require.NoError(t, envoycheck.Validate(t.Context(), binary, t.TempDir(), c.bootstrap), c.name)
+			}
+			require.Fail(t, "Envoy refuses together what it takes one by one")
+		})
+	}
+}
+
+// TestEnvoyRefusesOneOfMany: read together with good ones, a bad configuration still fails.
+func TestEnvoyRefusesOneOfMany(t *testing.T) {
+	all := everyConfiguration(t)[:4]
+	bad := all[2].bootstrap.StaticResources.Listeners[0]
+	bad.FilterChains = append(bad.FilterChains, bad.FilterChains[0]) // two chains with one match
+	var list []*bootstrapv3.Bootstrap
+	for _, c := range all {
+		list = append(list, c.bootstrap)
+	}
+	merged, err := envoycheck.Merge(list)
+	require.NoError(t, err)
+	require.ErrorContains(t, envoycheck.Validate(t.Context(), envoycheck.Binary(t), t.TempDir(), merged), "has the same matching rules")
+}
+
+// configuration is that of one proxy of a case.
+type configuration struct {
+	name      string
+	bootstrap *bootstrapv3.Bootstrap
+}
+
+func everyConfiguration(t *testing.T) []configuration {
+	t.Helper()
 	ca := newAuthority(t)
 	cert := ca.issue(t, "any.any.cluster.local")
+	var out []configuration
 	seen := map[string]bool{}
 	for _, name := range caseNames(t) {
 		c := readCase(t, name)
@@ -37,14 +87,12 @@ func TestEnvoyAccepts(t *testing.T) {
 				continue
 			}
 			seen[set.Version] = true
-			t.Run(name+"/"+p.Identity().String(), func(t *testing.T) {
-				t.Parallel()
-				b, err := envoycheck.Static(set, view.Endpoints, cert)
-				require.NoError(t, err)
-				require.NoError(t, envoycheck.Validate(t.Context(), binary, t.TempDir(), b))
-			})
+			b, err := envoycheck.Static(set, view.Endpoints, cert)
+			require.NoError(t, err)
+			out = append(out, configuration{name + "/" + p.Identity().String(), b})
 		}
 	}
+	return out
 }
 
 // authority signs certificates for one test run.

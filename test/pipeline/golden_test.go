@@ -19,7 +19,7 @@ var byHand = []string{"in.yaml", "calls.yaml"}
 // TestGolden compares what the core makes of every case with what is kept.
 func TestGolden(t *testing.T) {
 	names := caseNames(t)
-	require.GreaterOrEqual(t, len(names), 40)
+	require.GreaterOrEqual(t, len(names), 200)
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
 			c := readCase(t, name)

@@ -100,7 +100,7 @@ func (b *builder) rawCluster(id meshid.Service, port snapshot.ServicePort, accep
 // they grant bytes, and is left out when that is nobody.
 func (b *builder) inboundBytes(svc *snapshot.Service, http ir.Chain) []ir.Chain {
 	mesh := b.planner.snap.Mesh
-	undeclared := slices.ContainsFunc(b.planner.ports[svc.ID], func(p snapshot.ServicePort) bool {
+	undeclared := slices.ContainsFunc(b.planner.listens[svc.ID], func(p snapshot.ServicePort) bool {
 		return p.TargetPort == http.Match.Port && p.Undeclared
 	})
 	if !mesh.Detect || !undeclared {

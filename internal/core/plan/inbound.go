@@ -20,7 +20,7 @@ func (b *builder) inbound() *ir.Listener {
 			continue
 		}
 		done := map[uint16]bool{}
-		for _, port := range b.planner.ports[id] {
+		for _, port := range b.planner.listens[id] {
 			if !done[port.TargetPort] {
 				done[port.TargetPort] = true
 				chain := b.inboundChain(svc, port)
@@ -69,7 +69,7 @@ func (b *builder) inboundChain(svc *snapshot.Service, port snapshot.ServicePort)
 func (b *builder) inboundHosts(config string, svc *snapshot.Service, target uint16, cluster string) {
 	routes, access := b.inboundRoutes(cluster)
 	var own, numbers []uint16
-	for _, p := range b.planner.ports[svc.ID] {
+	for _, p := range b.planner.listens[svc.ID] {
 		if p.TargetPort == target {
 			own, numbers = append(own, dialled(svc, p)), append(numbers, p.Port)
 		}
@@ -93,7 +93,7 @@ func (b *builder) inboundHosts(config string, svc *snapshot.Service, target uint
 		}
 		// An apex the pod backs too, on this target port, brings its own virtual host.
 		brings := slices.Contains(b.key.Services(), id) &&
-			slices.ContainsFunc(b.planner.ports[id], func(p snapshot.ServicePort) bool { return p.TargetPort == target })
+			slices.ContainsFunc(b.planner.listens[id], func(p snapshot.ServicePort) bool { return p.TargetPort == target })
 		if !brings {
 			host(id, serviceHosts(id, ports, true))
 		}

@@ -34,7 +34,7 @@ func (p *Planner) compileIngress() {
 		},
 		TargetPorts: func(id meshid.Service) ([]uint16, bool) {
 			var out []uint16
-			for _, port := range p.ports[id] {
+			for _, port := range p.listens[id] {
 				out = append(out, port.TargetPort)
 			}
 			return out, p.snap.Service(id) != nil
@@ -42,7 +42,7 @@ func (p *Planner) compileIngress() {
 	}
 	backends, findings := ingressbackend.Compile(snapshot.List[*policyv1.IngressBackend](p.snap.Policies, ingressbackend.Kind), lookup)
 	p.ingress = backends
-	p.findings = append(p.findings, findings...)
+	p.findings = slices.Concat(p.findings, findings, p.sharedIngress())
 }
 
 // ingress plans what clients outside of the mesh may reach, beside the chains of the mesh. The two cannot take each
@@ -114,7 +114,7 @@ func (b *builder) ingressNames(backend ingressbackend.Backend) [][]string {
 	}
 	var own []string
 	for _, id := range b.key.Services() {
-		if slices.ContainsFunc(b.planner.ports[id], func(p snapshot.ServicePort) bool { return p.TargetPort == backend.Port }) {
+		if slices.ContainsFunc(b.planner.listens[id], func(p snapshot.ServicePort) bool { return p.TargetPort == backend.Port }) {
 			own = append(own, id.FQDN())
 		}
 	}

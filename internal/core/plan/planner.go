@@ -35,6 +35,7 @@ type Planner struct {
 	apexes     map[meshid.Service][]meshid.Service          // backend → apexes split over it, sorted
 	tls        snapshot.TLSParams
 	ports      map[meshid.Service][]snapshot.ServicePort // the ports that the mesh carries
+	listens    map[meshid.Service][]snapshot.ServicePort // the same as their pods see them: one for each target port
 	egress     map[meshid.Identity][]egress.Destination  // what is outside of the mesh
 	ingress    map[meshid.Service][]ingressbackend.Backend
 	settings   upstreamtrafficsetting.Settings

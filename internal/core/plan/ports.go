@@ -19,6 +19,7 @@ var reservedPorts = []uint16{
 // compilePorts decides which ports of each service the mesh carries, and reports the others.
 func (p *Planner) compilePorts() {
 	p.ports = make(map[meshid.Service][]snapshot.ServicePort, len(p.snap.Services))
+	p.listens = make(map[meshid.Service][]snapshot.ServicePort, len(p.snap.Services))
 	for _, svc := range p.snap.Services {
 		byTarget := map[uint16]snapshot.ServicePort{}
 		usable := make([]snapshot.ServicePort, 0, len(svc.Ports))
@@ -35,7 +36,25 @@ func (p *Planner) compilePorts() {
 				Message: fmt.Sprintf("spec.ports: port %d (%s) is not carried by the mesh: %s", port.Port, port.Name, why)})
 		}
 		p.ports[svc.ID] = usable
+		p.listens[svc.ID] = withOtherTargets(usable, byTarget)
 	}
+}
+
+// withOtherTargets adds, for what pods listen on, the other numbers of named target ports. Which of them a pod has is its
+// own business: its sidecar is ready for each.
+func withOtherTargets(ports []snapshot.ServicePort, byTarget map[uint16]snapshot.ServicePort) []snapshot.ServicePort {
+	out := slices.Clip(ports)
+	for _, port := range ports {
+		for _, number := range port.OtherTargets {
+			other := port
+			other.TargetPort, other.OtherTargets = number, nil
+			if _, why := unusable(other, byTarget); why == "" {
+				byTarget[number] = other
+				out = append(out, other)
+			}
+		}
+	}
+	return out
 }
 
 // unusable says why the mesh does not carry a port; empty when it does.

@@ -94,7 +94,10 @@ type ServicePort struct {
 	// TargetPort is the number the pods listen on: a named target port is resolved through the endpoints or the
 	// containers, and falls back to Port when nothing tells.
 	TargetPort uint16
-	Protocol   meshid.Protocol
+	// OtherTargets are further numbers that a named target port has in some pods, sorted: pods of two versions may differ
+	// while one replaces the other.
+	OtherTargets []uint16
+	Protocol     meshid.Protocol
 	// Undeclared is whether nothing says what the port speaks; Protocol is then HTTP.
 	Undeclared bool
 }

@@ -1,7 +1,6 @@
 package state
 
 import (
-	"cmp"
 	"maps"
 	"reflect"
 	"slices"
@@ -164,43 +163,53 @@ func (s *State) resolveTargets(row convert.Service) *snapshot.Service {
 		if name == "" {
 			continue
 		}
-		port := s.portOfSlices(out.ID, out.Ports[i].Name)
-		if port == 0 {
-			port = s.portOfPods(row, name)
+		ofSlices, ofPods := s.portsOfSlices(out.ID, out.Ports[i].Name), s.portsOfPods(row, name)
+		all := slices.Concat(ofSlices, ofPods)
+		if len(all) == 0 {
+			out.Ports[i].TargetPort = out.Ports[i].Port
+			continue
 		}
-		out.Ports[i].TargetPort = cmp.Or(port, out.Ports[i].Port)
+		out.Ports[i].TargetPort = all[0]
+		slices.Sort(all)
+		others := slices.DeleteFunc(slices.Compact(all), func(n uint16) bool { return n == out.Ports[i].TargetPort })
+		if len(others) > 0 {
+			out.Ports[i].OtherTargets = others
+		}
 	}
 	return &out
 }
 
-// portOfSlices returns the lowest number that ready endpoints give a Service's port: the lowest, so that the choice does not
+// portsOfSlices lists the numbers that ready endpoints give a Service's port, lowest first: so what is chosen does not
 // depend on the order of slices while pods of two versions run.
-func (s *State) portOfSlices(id meshid.Service, name string) uint16 {
-	best := uint16(0)
+func (s *State) portsOfSlices(id meshid.Service, name string) []uint16 {
+	var out []uint16
 	for _, slice := range s.byService[id] {
 		for _, p := range slice.Ports {
-			if p.Name == name && len(slice.Ready) > 0 && (best == 0 || p.Port < best) {
-				best = p.Port
+			if p.Name == name && len(slice.Ready) > 0 {
+				out = append(out, p.Port)
 			}
 		}
 	}
-	return best
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
-func (s *State) portOfPods(row convert.Service, name string) uint16 {
-	best := uint16(0)
+// portsOfPods lists the numbers that selected pods give a named port, lowest first.
+func (s *State) portsOfPods(row convert.Service, name string) []uint16 {
+	var out []uint16
 	if len(row.Selector) == 0 {
-		return best
+		return nil
 	}
 	for k, pod := range s.pods.rows {
 		if k.Namespace != row.ID.Namespace || !snapshot.Selects(row.Selector, pod.Labels) {
 			continue
 		}
-		if p := pod.PortNames[name]; p != 0 && (best == 0 || p < best) {
-			best = p
+		if p := pod.PortNames[name]; p != 0 {
+			out = append(out, p)
 		}
 	}
-	return best
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // readyAddresses merges the slices of a Service for one port, sorted, without duplicates.
