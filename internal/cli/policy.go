@@ -22,7 +22,7 @@ func (a *app) policyCommand() *cobra.Command {
 		Long:  "The subcommands of policy say what policies do.\n",
 		Args:  cobra.NoArgs,
 	}
-	cmd.AddCommand(a.policyCheckPodsCommand(), a.policyCheckConflictsCommand())
+	cmd.AddCommand(a.policyCheckPodsCommand(), a.policyCheckConflictsCommand(), a.policyExplainCommand())
 	return cmd
 }
 

@@ -21,7 +21,7 @@ func (a *app) proxyCommand() *cobra.Command {
 		Long:  "The subcommands of proxy talk to the sidecar of one pod.\n",
 		Args:  cobra.NoArgs,
 	}
-	cmd.AddCommand(a.proxyGetCommand(), a.proxySetCommand())
+	cmd.AddCommand(a.proxyGetCommand(), a.proxySetCommand(), a.proxyStatusCommand())
 	return cmd
 }
 

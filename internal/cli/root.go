@@ -133,7 +133,7 @@ func New(opts Options) (*cobra.Command, error) {
 	flags.StringVar(&a.access.Kubeconfig, "kubeconfig", "", "kubeconfig file in place of $KUBECONFIG and ~/.kube/config")
 	flags.StringVar(&a.access.Context, "context", "", "context of the kubeconfig in place of its current one")
 	addLogFlags(root)
-	root.AddCommand(a.namespaceCommand(), a.meshCommand(), a.metricsCommand(), a.uninstallCommand(), a.proxyCommand(), a.policyCommand(),
+	root.AddCommand(a.namespaceCommand(), a.meshCommand(), a.metricsCommand(), a.uninstallCommand(), a.proxyCommand(), a.policyCommand(), a.checkCommand(), a.analyzeCommand(),
 		a.supportCommand(), a.verifyCommand(), a.versionCommand(), a.envCommand(), a.alphaCommand(), a.experimentalCommand())
 	if !cfg.Managed() {
 		root.AddCommand(a.installCommand(), a.dashboardCommand())
@@ -145,6 +145,10 @@ func New(opts Options) (*cobra.Command, error) {
 func addLogFlags(root *cobra.Command) {
 	fs := goflag.NewFlagSet("klog", goflag.ContinueOnError)
 	klog.InitFlags(fs)
+	// What the library logs comes back as errors too; --logtostderr shows it nevertheless.
+	_ = fs.Set("logtostderr", "false") // a flag that InitFlags has just made
+	_ = fs.Set("stderrthreshold", "FATAL")
+	klog.SetOutput(io.Discard)
 	flags := root.PersistentFlags()
 	flags.AddGoFlagSet(fs)
 	fs.VisitAll(func(f *goflag.Flag) {
