@@ -163,6 +163,7 @@ func (a *authors) of(x piece) {
 	}
 	switch x.role {
 	case calling:
+		a.openings(svc)
 		a.splits(func(apex meshid.Service, o *split.TrafficSplit) bool { return apex == svc })
 		a.retries(svc)
 	case answering:
@@ -185,6 +186,21 @@ func (p *Planner) serviceOf(id meshid.Service) meshid.Service {
 		}
 	}
 	return id
+}
+
+// openings are the TrafficTargets that let the proxy call a service at all.
+func (a *authors) openings(svc meshid.Service) {
+	if a.planner.snap.Mesh.Permissive {
+		return
+	}
+	for _, o := range snapshot.List[*access.TrafficTarget](a.planner.snap.Policies, traffictarget.Kind) {
+		d := meshid.Identity{Namespace: o.Spec.Destination.Namespace, ServiceAccount: o.Spec.Destination.Name}
+		if slices.Contains(a.planner.snap.Backing(svc), d) && slices.ContainsFunc(o.Spec.Sources, func(s access.IdentityBindingSubject) bool {
+			return s.Namespace == a.identity.Namespace && s.Name == a.identity.ServiceAccount
+		}) {
+			a.add(traffictarget.Kind, o.Namespace, o.Name)
+		}
+	}
 }
 
 func (a *authors) targets() {

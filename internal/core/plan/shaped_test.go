@@ -57,11 +57,11 @@ func TestShaped(t *testing.T) {
 		words string
 		want  []string
 	}{
-		{client, ResourceRouteConfig, "rds-outbound.80", "", []string{"MeshConfig osm-system/", "Retry client/r", "Service shop/web", "TrafficSplit shop/s", "UpstreamTrafficSetting shop/u"}},
+		{client, ResourceRouteConfig, "rds-outbound.80", "", []string{"MeshConfig osm-system/", "Retry client/r", "Service shop/web", "TrafficSplit shop/s", "TrafficTarget shop/t", "UpstreamTrafficSetting shop/u"}},
 		{client, ResourceRouteConfig, "rds-egress.80", "", []string{"Egress client/e", "MeshConfig osm-system/"}},
 		{client, ResourceListener, "outbound-listener", "error adding filter chain egress-http.80: no", []string{"Egress client/e", "MeshConfig osm-system/"}},
 		{client, ResourceListener, "outbound-listener", "", []string{
-			"Egress client/e", "MeshConfig osm-system/", "Retry client/r", "Service shop/web", "TrafficSplit shop/s", "UpstreamTrafficSetting shop/u"}},
+			"Egress client/e", "MeshConfig osm-system/", "Retry client/r", "Service shop/web", "TrafficSplit shop/s", "TrafficTarget shop/t", "UpstreamTrafficSetting shop/u"}},
 		{client, ResourceCluster, "shop/web|8080", "", []string{"Service shop/web", "UpstreamTrafficSetting shop/u"}},
 		{client, ResourceCluster, "a.example:80", "", []string{"Egress client/e"}},
 		{client, ResourceTrust, "root-cert-for-mtls-outbound:shop/web", "", []string{"Service shop/web", "UpstreamTrafficSetting shop/u"}},

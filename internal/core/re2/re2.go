@@ -3,6 +3,7 @@ package re2
 import (
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode"
 )
@@ -12,10 +13,18 @@ func Check(s string) error {
 	if _, err := regexp.Compile(s); err != nil {
 		return fmt.Errorf("%q is not an RE2 expression: %w", s, err)
 	}
-	for _, name := range classes(s) {
-		if !known(name) {
-			return fmt.Errorf("%q names the class of characters %q, which the proxy does not know; use the short name of a category, "+
-				"such as L for letters or Lu for upper case, or that of a script, such as Greek", s, name)
+	for _, e := range escapes(s) {
+		switch e.kind {
+		case 'p', 'P':
+			if !known(e.value) {
+				return fmt.Errorf("%q names the class of characters %q, which the proxy does not know; use the short name of a category, "+
+					"such as L for letters or Lu for upper case, or that of a script, such as Greek", s, e.value)
+			}
+		case 'x', 'o':
+			base := map[byte]int{'x': 16, 'o': 8}[e.kind]
+			if n, err := strconv.ParseUint(e.value, base, 32); err != nil || n > maxByte {
+				return fmt.Errorf("%q escapes a character above %#x, and the proxy compares bytes; write the character itself, or its bytes, such as \\xC3\\xA9", s, maxByte)
+			}
 		}
 	}
 	if c, err := cost(s); err != nil || c > MaxCost {
@@ -32,9 +41,18 @@ func known(name string) bool {
 	return category && name != "Cn" && name != "LC" || script || name == "Any"
 }
 
-// classes lists the names of \p{name} and \pN in an expression that Go can read.
-func classes(s string) []string {
-	var out []string
+// maxByte is the largest character that Envoy's engine can be told by number.
+const maxByte = 0xFF
+
+// escape is a sequence that names characters: by class ('p', 'P') or by number ('x' hexadecimal, 'o' octal).
+type escape struct {
+	kind  byte
+	value string
+}
+
+// escapes lists such sequences in an expression that Go can read.
+func escapes(s string) []escape {
+	var out []escape
 	for {
 		at := strings.IndexByte(s, '\\')
 		if at < 0 || at+1 >= len(s) {
@@ -50,7 +68,19 @@ func classes(s string) []string {
 				name, _, _ = strings.Cut(inside, "}")
 				name = strings.TrimPrefix(name, "^")
 			}
-			out = append(out, name)
+			out = append(out, escape{kind, name})
+		case 'x': // two digits are a byte; any number stands in braces
+			if inside, ok := strings.CutPrefix(rest, "{"); ok {
+				digits, _, _ := strings.Cut(inside, "}")
+				out = append(out, escape{kind, digits})
+			}
+		case '1', '2', '3', '4', '5', '6', '7':
+			digits := s[at+1:]
+			n := strings.IndexFunc(digits, func(r rune) bool { return r < '0' || r > '7' })
+			if n < 0 {
+				n = len(digits)
+			}
+			out = append(out, escape{'o', digits[:min(n, 3)]})
 		}
 		s = rest
 	}

@@ -16,6 +16,12 @@ func TestCheck(t *testing.T) {
 	} {
 		require.ErrorContains(t, Check(s), `names the class of characters "`+name+`"`, s)
 	}
+	for _, s := range []string{`\x{FF}`, `\xFF`, `\x{00ff}`, `\377`, `\07`, `é`, `[a-é]`, `\\x{100}`, `\\777`} {
+		require.NoError(t, Check(s), s)
+	}
+	for _, s := range []string{`\x{100}`, `[\x{0}-\x{10FFFF}]`, `\400`, `a\777`, `/\x{1F600}`} {
+		require.ErrorContains(t, Check(s), "escapes a character above 0xff", s)
+	}
 	require.ErrorContains(t, Check(`(\pL\pN){500}`), "is too complex")
 	require.ErrorContains(t, Check(`(`), "is not an RE2 expression")
 	require.ErrorContains(t, Check(`\p{Nobody}`), "is not an RE2 expression")
