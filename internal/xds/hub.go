@@ -307,6 +307,18 @@ func (h *Hub) WaitTaken(ctx context.Context, gen uint64) error {
 	return h.wait(ctx, func(acked uint64) bool { return acked >= gen || acked == 0 })
 }
 
+// Taken is the newest generation, up to a given one, that WaitTaken would not wait for.
+func (h *Hub) Taken(newest uint64) uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for c := range h.conns {
+		if acked := c.acked(); acked > 0 {
+			newest = min(newest, acked)
+		}
+	}
+	return newest
+}
+
 func (h *Hub) wait(ctx context.Context, enough func(acked uint64) bool) error {
 	h.await(1)
 	defer h.await(-1)

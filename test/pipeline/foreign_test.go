@@ -115,8 +115,11 @@ kind: UpstreamTrafficSetting
 metadata: {name: x, namespace: evil}
 spec:
   host: web.shop.svc.cluster.local
-  connectionSettings: {tcp: {maxConnections: 0}}
-  rateLimit: {local: {http: {requests: 1, unit: hour}, tcp: {connections: 1, unit: hour}}}`},
+  connectionSettings: {tcp: {maxConnections: 0}, http: {requestTimeout: 1ms}}
+  rateLimit: {local: {http: {requests: 1, unit: hour}, tcp: {connections: 1, unit: hour}}}
+  outlierDetection: {consecutiveErrors: 1}
+  mirror: {service: web}
+  faultInjection: {abort: {responseStatusCode: 503}}`},
 	{"ingress to another's service", "ServiceNotFound", `
 apiVersion: policy.openservicemesh.io/v1alpha1
 kind: IngressBackend

@@ -31,6 +31,7 @@ type rolloutFollower struct {
 	tracker rollout.Tracker
 	update  source.Update
 	view    *pipeline.View
+	refused int // how many refusals there were at the last look
 }
 
 func newRolloutFollower(p *program) *rolloutFollower {
@@ -73,12 +74,13 @@ func (r *rolloutFollower) run(ctx context.Context) {
 		if generation == 0 {
 			continue
 		}
-		if r.acked() >= generation || r.taken(ctx, generation) {
-			r.acknowledge(generation)
-		} else {
+		if r.acked() < generation && !r.taken(ctx, generation) {
+			generation = r.p.hub.Taken(generation)
 			r.wake()
 		}
-		r.publish()
+		if r.acknowledge(generation) {
+			r.publish()
+		}
 	}
 }
 
@@ -104,11 +106,15 @@ func (r *rolloutFollower) acked() uint64 {
 	return r.tracker.Acked()
 }
 
-func (r *rolloutFollower) acknowledge(generation uint64) {
+// acknowledge reports whether there is anything new to say: mostly, changes are of endpoints, and nobody waits.
+func (r *rolloutFollower) acknowledge(generation uint64) bool {
 	rejected := r.p.hub.Rejections()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	waiting, refused := len(r.tracker.Waiting()), r.refused
+	r.refused = len(rejected)
 	r.tracker.Acknowledge(generation, r.refusals(rejected))
+	return waiting > 0 || refused+r.refused > 0
 }
 
 // publish tells logs, metrics and statuses the newest state.
