@@ -115,8 +115,8 @@ func (c *call) notPolicyOf(w Way) string {
 		return o.By + ": a pod of another service account answers for it"
 	case o.End == sim.Answered && o.Code == 400:
 		return "the request's path cannot be judged, so it is refused: it holds an escaped slash, a NUL or the like"
-	case strings.Contains(o.By, "rate limit") || strings.Contains(o.By, "external authorization"):
-		return "it is answered " + w.Ends + " by the " + strings.TrimPrefix(o.By, "server: ")
+	case o.Held:
+		return fmt.Sprintf("policy lets it through, and it ends %q by %s of the server's sidecar", w.Ends, strings.TrimPrefix(o.By, "server: "))
 	}
 	return ""
 }
@@ -247,7 +247,9 @@ func (c *call) grants(d meshid.Identity) []traffictarget.Grant {
 // fits reports whether a grant of a service account covers the call, by the rules that the server's sidecar is given.
 func (c *call) fits(d meshid.Identity, g traffictarget.Grant) bool {
 	if c.q.HTTP == nil {
-		return g.AnyPort || slices.Contains(g.TCPPorts, c.targetPort(d))
+		// A port that declares nothing is opened to bytes by its number alone, and by no target that has rules about requests.
+		undeclared := c.to.port != nil && c.to.port.Undeclared
+		return g.AnyPort && !undeclared || slices.Contains(g.TCPPorts, c.targetPort(d)) && !(undeclared && g.Requests)
 	}
 	return slices.ContainsFunc(g.HTTP, func(m ir.RouteMatch) bool { return covers(m, c.judged()) })
 }

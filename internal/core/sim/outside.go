@@ -109,7 +109,7 @@ func FromOutside(server *Proxy, to netip.AddrPort, who Stranger) (Outcome, error
 		}
 	}
 	if code, why := chain.limits.request(*route, who.Around); code != 0 {
-		return Outcome{End: Answered, Code: code, By: "server: " + why}, nil
+		return Outcome{End: Answered, Code: code, By: "server: " + why, Held: true}, nil
 	}
 	return Outcome{End: Answered, Code: 200, By: chain.name, Path: who.HTTP.Path, Cluster: pick(route.targets, 0)}, nil
 }

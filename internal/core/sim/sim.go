@@ -64,6 +64,8 @@ type Outcome struct {
 	Code int
 	// By is the listener, chain, route config or rule that decided, for people.
 	By string
+	// Held is whether what decided is no access policy but something that counts, asks or disturbs calls.
+	Held bool
 	// Cluster is the client's cluster that was chosen, if it came to that.
 	Cluster string
 	// Path is what the application is asked for, when a request reaches it.
@@ -227,7 +229,7 @@ func atServer(server *Proxy, c caller, addr netip.AddrPort, req *Request) (Outco
 		}
 	}
 	if by := chain.limits.connection(c.around); by != "" {
-		return Outcome{End: Reset, By: "server: " + by}, nil
+		return Outcome{End: Reset, By: "server: " + by, Held: true}, nil
 	}
 	if !chain.http {
 		return Outcome{End: Connected, By: chain.name}, nil
@@ -259,7 +261,7 @@ func atServer(server *Proxy, c caller, addr netip.AddrPort, req *Request) (Outco
 		by = rule
 	}
 	if code, why := chain.limits.request(*route, c.around); code != 0 {
-		return Outcome{End: Answered, Code: code, By: "server: " + why}, nil
+		return Outcome{End: Answered, Code: code, By: "server: " + why, Held: true}, nil
 	}
 	return Outcome{End: Answered, Code: 200, By: by, Path: judged.Path, Judged: judged.Path}, nil
 }
