@@ -15,6 +15,7 @@ import (
 	"helm.sh/helm/v4/pkg/action"
 	chart "helm.sh/helm/v4/pkg/chart/v2"
 	"helm.sh/helm/v4/pkg/kube"
+	"helm.sh/helm/v4/pkg/storage/driver"
 
 	"openservicemesh.io/osm/internal/core/names"
 )
@@ -174,7 +175,6 @@ func (a *app) runInstall(ctx context.Context, cluster *Cluster, cfg *action.Conf
 	helm.WaitStrategy = kube.StatusWatcherStrategy
 	helm.WaitOptions = []kube.WaitOption{kube.WithWaitContext(ctx)}
 	helm.Timeout = helmTimeout(in.timeout)
-	helm.RollbackOnFailure = in.atomic
 	helm.Replace = replace
 
 	a.debugf("installing chart %s %s as release %s in namespace %s", c.Metadata.Name, c.Metadata.Version, in.meshName, in.namespace)
@@ -188,10 +188,31 @@ func (a *app) runInstall(ctx context.Context, cluster *Cluster, cfg *action.Conf
 		return nil
 	}
 	a.explainFailure(ctx, pods, hookLog.String())
-	if errors.Is(err, context.DeadlineExceeded) {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
 		err = fmt.Errorf("the control plane was not ready within %s (--timeout): %w", helm.Timeout, err)
+	case ctx.Err() != nil && !in.atomic:
+		err = fmt.Errorf("interrupted, and the installation is not complete: \"osm uninstall mesh\" removes it, \"osm mesh upgrade\" completes it: %w", err)
+	}
+	if in.atomic {
+		return rollBack(ctx, cfg, in, err)
 	}
 	return err
+}
+
+// rollBack removes a failed installation. Helm's own roll-back would wait with the context that the user's interrupt has ended, and
+// leave the clean-up job behind.
+func rollBack(ctx context.Context, cfg *action.Configuration, in installation, failed error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), uninstallTimeout)
+	defer cancel()
+	helm := action.NewUninstall(cfg)
+	helm.WaitStrategy = kube.StatusWatcherStrategy
+	helm.WaitOptions = []kube.WaitOption{kube.WithWaitContext(ctx)}
+	helm.Timeout = uninstallTimeout
+	if _, err := helm.Run(in.meshName); err != nil && !errors.Is(err, driver.ErrReleaseNotFound) {
+		return fmt.Errorf("an error occurred while uninstalling the release. original install error: %w: %w", failed, err)
+	}
+	return fmt.Errorf("release %s failed, and has been uninstalled due to atomic being set: %w", in.meshName, failed)
 }
 
 // explainFailure says which pods are not ready and why. The user's interrupt may have ended ctx; the questions are asked

@@ -20,7 +20,6 @@ var (
 	namespaces     = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
 	podsGVR        = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
 	services       = schema.GroupVersionResource{Version: "v1", Resource: "services"}
-	eventsGVR      = schema.GroupVersionResource{Version: "v1", Resource: "events"}
 	endpointSlices = schema.GroupVersionResource{Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"}
 	deployments    = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
 	mutating       = schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: "mutatingwebhookconfigurations"}

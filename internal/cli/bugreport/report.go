@@ -77,7 +77,7 @@ func Write(ctx context.Context, w World, o Options, dir, file string, out io.Wri
 			c.failed(s.title, err)
 		}
 		if err := ctx.Err(); err != nil {
-			return err
+			return fmt.Errorf("interrupted, no report was written: %w", err)
 		}
 	}
 	c.readme(ctx)

@@ -29,7 +29,7 @@ func podKey(method, namespace, pod, port, path string) string {
 }
 
 // Answer makes a pod answer on one of its ports, through port-forwards and through the API server's proxy. Path holds the
-// query too. What was not told is answered with 404.
+// query too. What was not told is answered with 404, and with status 0 nothing is answered, ever.
 func (s *Server) Answer(method, namespace, pod, port, path string, status int, body string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,6 +79,10 @@ func (s *Server) talk(w http.ResponseWriter, r *http.Request, namespace, pod, po
 	s.mu.Unlock()
 	if !ok {
 		a = answer{http.StatusNotFound, "the pod has no answer to " + k + "\n"}
+	}
+	if a.status == 0 {
+		<-s.stop
+		return
 	}
 	w.WriteHeader(a.status)
 	_, _ = io.WriteString(w, a.body)

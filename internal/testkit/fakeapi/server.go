@@ -35,6 +35,7 @@ type Server struct {
 	uids     int
 	writes   []string
 	refused  []refusal
+	unready  bool
 	pods     map[string]answer
 	logs     map[string]string
 	watchers map[chan event]bool
@@ -68,6 +69,13 @@ func (s *Server) Refuse(verb, plural, message string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refused = append(s.refused, refusal{verb, plural, message})
+}
+
+// Unready keeps deployments that are written from now on from becoming ready, or lets them again.
+func (s *Server) Unready(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unready = on
 }
 
 // Writes returns, as "<verb> <plural> <namespace>/<name>", the requests that changed something, and forgets them.

@@ -45,7 +45,9 @@ func (s *Server) put(k key, o *unstructured.Unstructured) {
 	} else if o.GetUID() == "" {
 		o.SetUID(old.GetUID())
 	}
-	settle(o)
+	if !s.unready || k.plural != "deployments" {
+		settle(o)
+	}
 	s.version++
 	o.SetResourceVersion(strconv.Itoa(s.version))
 	s.objects[k] = o

@@ -27,7 +27,7 @@ func TestTranscripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata", UpdateScripts: *update, RequireExplicitExec: true, RequireUniqueNames: true, Setup: setup,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"cluster": load, "answer": answer, "podlog": podlog, "refuse": refuse, "writes": writes, "object": object, "waitfile": waitfile, "endline": endline,
+			"cluster": load, "answer": answer, "podlog": podlog, "refuse": refuse, "writes": writes, "object": object, "waitfile": waitfile, "waitobject": waitobject, "unready": unready, "endline": endline,
 		},
 	})
 }
@@ -128,15 +128,32 @@ func object(ts *testscript.TestScript, neg bool, args []string) {
 
 // waitfile waits until a command in the background has made a file.
 func waitfile(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, !neg && len(args) == 1, "waitfile FILE")
+	usage(ts, !neg && len(args) == 1, "waitfile PATTERN")
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
-		if _, err := os.Stat(ts.MkAbs(args[0])); err == nil {
+		if found, err := filepath.Glob(ts.MkAbs(args[0])); err == nil && len(found) > 0 {
 			return
 		}
 		if time.Now().After(deadline) {
 			ts.Fatalf("%s does not come", args[0])
 		}
 	}
+}
+
+// waitobject waits until a command in the background has made an object.
+func waitobject(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 2, "waitobject RESOURCE NAMESPACE/NAME")
+	ns, name, _ := strings.Cut(args[1], "/")
+	for deadline := time.Now().Add(time.Minute); server(ts).Object(args[0], ns, name) == ""; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s %s does not come", args[0], args[1])
+		}
+	}
+}
+
+// unready keeps deployments from becoming ready; "! unready" lets them again.
+func unready(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, len(args) == 0, "[!] unready")
+	server(ts).Unready(!neg)
 }
 
 // endline copies standard output to stdout.txt and ends its last line, because files in scripts cannot be without that.
