@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	access "openservicemesh.io/osm/api/smi/access/v1alpha3"
+	"openservicemesh.io/osm/internal/core/describe"
 	"openservicemesh.io/osm/internal/core/ir"
 	"openservicemesh.io/osm/internal/core/meshid"
 	"openservicemesh.io/osm/internal/core/policy/traffictarget"
@@ -325,15 +326,7 @@ func (c *call) services() []*snapshot.Service {
 func grantWords(g traffictarget.Grant) string {
 	var out []string
 	for _, m := range g.HTTP {
-		words := strings.TrimSpace(method(m) + " " + path(m))
-		if len(m.Headers) > 0 {
-			var headers []string
-			for _, h := range m.Headers {
-				headers = append(headers, h.Name+"="+h.Regex)
-			}
-			words += " with header " + strings.Join(headers, ", ")
-		}
-		out = append(out, words)
+		out = append(out, describe.Request(m))
 	}
 	switch {
 	case len(g.TCPPorts) > 0:
@@ -342,18 +335,4 @@ func grantWords(g traffictarget.Grant) string {
 		out = append(out, "TCP on any port")
 	}
 	return strings.Join(out, "; ")
-}
-
-func method(m ir.RouteMatch) string {
-	if m.Method == "" {
-		return "any method on"
-	}
-	return m.Method
-}
-
-func path(m ir.RouteMatch) string {
-	if m.Path == "" {
-		return "any path"
-	}
-	return m.Path
 }
