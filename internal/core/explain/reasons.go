@@ -248,9 +248,12 @@ func (c *call) grants(d meshid.Identity) []traffictarget.Grant {
 // fits reports whether a grant of a service account covers the call, by the rules that the server's sidecar is given.
 func (c *call) fits(d meshid.Identity, g traffictarget.Grant) bool {
 	if c.q.HTTP == nil {
-		// A port that declares nothing is opened to bytes by its number alone, and by no target that has rules about requests.
-		undeclared := c.to.port != nil && c.to.port.Undeclared
-		return g.AnyPort && !undeclared || slices.Contains(g.TCPPorts, c.targetPort(d)) && !(undeclared && g.Requests)
+		named := slices.Contains(g.TCPPorts, c.targetPort(d))
+		if c.to.port != nil && c.to.port.Undeclared {
+			// Such a port is opened to bytes by its number alone, and by no target that has rules about requests.
+			return named && !g.Requests
+		}
+		return named || g.AnyPort
 	}
 	return slices.ContainsFunc(g.HTTP, func(m ir.RouteMatch) bool { return covers(m, c.judged()) })
 }
