@@ -1,6 +1,7 @@
 package crds_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiext "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/cel"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/listtype"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
@@ -17,11 +19,12 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/json"
+	celconfig "k8s.io/apiserver/pkg/apis/cel"
 	"sigs.k8s.io/yaml"
 )
 
 // apiServer does to an object what an API server with the definitions does to
-// a write request: defaulting, pruning and validation, with the same code.
+// a write request: defaulting, pruning and validation, rules in CEL included, with the same code.
 type apiServer struct {
 	versions map[schema.GroupVersionKind]version
 }
@@ -29,6 +32,7 @@ type apiServer struct {
 type version struct {
 	structural *structuralschema.Structural
 	validator  validation.SchemaValidator
+	rules      *cel.Validator
 	served     bool
 }
 
@@ -44,7 +48,7 @@ func newAPIServer(t *testing.T) *apiServer {
 			validator, _, err := validation.NewSchemaValidator(internal)
 			require.NoError(t, err)
 			gvk := schema.GroupVersionKind{Group: def.Spec.Group, Version: v.Name, Kind: def.Spec.Names.Kind}
-			s.versions[gvk] = version{structural, validator, v.Served}
+			s.versions[gvk] = version{structural, validator, cel.NewValidator(structural, true, celconfig.PerCallLimit), v.Served}
 		}
 	}
 	return s
@@ -74,9 +78,14 @@ func (s *apiServer) admit(object map[string]any) (map[string]any, error) {
 	}
 	defaulting.PruneNonNullableNullsWithoutDefaults(u.Object, v.structural)
 	defaulting.Default(u.Object, v.structural)
+	schemaErr := validation.ValidateCustomResource(nil, u.Object, v.validator).ToAggregate()
+	var rulesErr error
+	if schemaErr == nil { // as the API server does, since rules rely on the types of fields
+		broken, _ := v.rules.Validate(context.Background(), nil, v.structural, u.Object, nil, celconfig.RuntimeCELCostBudget)
+		rulesErr = broken.ToAggregate()
+	}
 	return u.Object, errors.Join(
-		unknownErr,
-		validation.ValidateCustomResource(nil, u.Object, v.validator).ToAggregate(),
+		unknownErr, schemaErr, rulesErr,
 		listtype.ValidateListSetsAndMaps(nil, v.structural, u.Object).ToAggregate(),
 	)
 }

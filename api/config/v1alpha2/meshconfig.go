@@ -115,6 +115,8 @@ const (
 )
 
 // SidecarSpec configures the proxies.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.tlsMinProtocolVersion) || !has(self.tlsMaxProtocolVersion) || self.tlsMinProtocolVersion == 'TLS_AUTO' || self.tlsMaxProtocolVersion == 'TLS_AUTO' || self.tlsMinProtocolVersion <= self.tlsMaxProtocolVersion",message="tlsMaxProtocolVersion must not be below tlsMinProtocolVersion: no handshake could succeed"
 type SidecarSpec struct {
 	// enablePrivilegedInitContainer makes the init container privileged.
 	// Otherwise it has the capabilities it needs and no more. Read at
@@ -258,6 +260,8 @@ type TrafficSpec struct {
 
 // ExternalAuthorizationSpec names a gRPC service that speaks the proxy's
 // external authorization API.
+//
+// +kubebuilder:validation:XValidation:rule="!(has(self.enable) && self.enable) || has(self.address) && size(self.address) > 0 && has(self.port)",message="address and port must be set when enable is true"
 type ExternalAuthorizationSpec struct {
 	// enable switches external authorization on.
 	// +optional

@@ -48,6 +48,8 @@ type EgressSpec struct {
 
 	// hosts are the names that may be called: the Host header for http, the TLS
 	// server name for https. For https, none means any.
+	// +kubebuilder:validation:MaxItems=65536
+	// +kubebuilder:validation:XValidation:rule="!self.exists(h, h in ['localhost', '127.0.0.1', '::1', '[::1]', '0.0.0.0', '169.254.169.254', 'metadata.google.internal'])",message="a host names the pod or its node and is refused; an Egress is for hosts outside of the cluster"
 	// +optional
 	Hosts []string `json:"hosts,omitempty"`
 
@@ -64,6 +66,11 @@ type EgressSpec struct {
 	// (specs.smi-spec.io/v1alpha4) limits the requests, an
 	// UpstreamTrafficSetting (policy.openservicemesh.io/v1alpha1) sets limits
 	// of the connections. In the same namespace.
+	// +kubebuilder:validation:MaxItems=1024
+	// +kubebuilder:validation:items:XValidation:rule="self.apiGroup in ['specs.smi-spec.io/v1alpha4', 'policy.openservicemesh.io/v1alpha1']",messageExpression=`"Expected 'matches.apiGroup' to be one of [specs.smi-spec.io/v1alpha4 policy.openservicemesh.io/v1alpha1], got: " + self.apiGroup`,message="Expected 'matches.apiGroup' to be one of [specs.smi-spec.io/v1alpha4 policy.openservicemesh.io/v1alpha1]"
+	// +kubebuilder:validation:items:XValidation:rule="self.apiGroup != 'specs.smi-spec.io/v1alpha4' || self.kind == 'HTTPRouteGroup'",messageExpression=`"Expected 'matches.kind' for match '" + self.name + "' to be 'HTTPRouteGroup', got: " + self.kind`,message="Expected 'matches.kind' to be 'HTTPRouteGroup' for matches of specs.smi-spec.io/v1alpha4"
+	// +kubebuilder:validation:items:XValidation:rule="self.apiGroup != 'policy.openservicemesh.io/v1alpha1' || self.kind == 'UpstreamTrafficSetting'",messageExpression=`"Expected 'matches.kind' for match '" + self.name + "' to be 'UpstreamTrafficSetting', got: " + self.kind`,message="Expected 'matches.kind' to be 'UpstreamTrafficSetting' for matches of policy.openservicemesh.io/v1alpha1"
+	// +kubebuilder:validation:XValidation:rule="self.filter(m, m.apiGroup == 'policy.openservicemesh.io/v1alpha1' && m.kind == 'UpstreamTrafficSetting').size() <= 1",message="Cannot have more than 1 UpstreamTrafficSetting match"
 	// +optional
 	Matches []Reference `json:"matches,omitempty"`
 }

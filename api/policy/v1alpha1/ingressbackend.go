@@ -57,9 +57,11 @@ const (
 // kinds of sources are checked at admission, by the control plane.
 type IngressBackendSpec struct {
 	// backends are the services.
+	// +kubebuilder:validation:MaxItems=1024
 	Backends []IngressBackendService `json:"backends"`
 
 	// sources are the callers; none means everyone.
+	// +kubebuilder:validation:MaxItems=4096
 	Sources []IngressSource `json:"sources"`
 
 	// matches has no effect; kept for old manifests.
@@ -87,7 +89,9 @@ type IngressPort struct {
 	// +kubebuilder:validation:Maximum=65535
 	Number int `json:"number"`
 
-	// protocol is http or https.
+	// protocol is http or https, in any case.
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.lowerAscii() in ['http', 'https']",messageExpression=`"Expected 'port.protocol' to be 'http' or 'https', got: " + self`,message="Expected 'port.protocol' to be 'http' or 'https'"
 	Protocol string `json:"protocol"`
 }
 
@@ -102,11 +106,18 @@ type IngressTLS struct {
 }
 
 // IngressSource is a caller outside the mesh.
+//
+// +kubebuilder:validation:XValidation:rule="self.kind in ['Service', 'AuthenticatedPrincipal', 'IPRange']",message="Invalid 'source.kind' value specified. Must be one of: Service, AuthenticatedPrincipal, IPRange"
+// +kubebuilder:validation:XValidation:rule="size(self.name) > 0 || self.kind == 'IPRange'",messageExpression=`"'source.name' not specified for source kind " + self.kind`,message="'source.name' not specified"
+// +kubebuilder:validation:XValidation:rule="self.kind != 'Service' || has(self.__namespace__) && size(self.__namespace__) > 0",message="'source.namespace' not specified for source kind Service"
+// +kubebuilder:validation:XValidation:rule="self.kind != 'IPRange' || self.name.contains('/')",messageExpression=`"Invalid 'source.name' value specified for IPRange. Expected CIDR notation 'a.b.c.d/x', got '" + self.name + "'"`,message="Invalid 'source.name' value specified for IPRange. Expected CIDR notation 'a.b.c.d/x'"
 type IngressSource struct {
 	// kind is Service, AuthenticatedPrincipal or IPRange.
+	// +kubebuilder:validation:MaxLength=1024
 	Kind string `json:"kind"`
 
 	// name is the Service's name, the principal's DNS name or the CIDR.
+	// +kubebuilder:validation:MaxLength=1024
 	Name string `json:"name"`
 
 	// namespace is the Service's namespace; unused with the other kinds.

@@ -4,11 +4,14 @@ package v1alpha1
 type Reference struct {
 	// apiGroup is group and version of the object, e.g.
 	// specs.smi-spec.io/v1alpha4.
+	// +kubebuilder:validation:MaxLength=1024
 	APIGroup string `json:"apiGroup"`
 
 	// kind is the object's kind.
+	// +kubebuilder:validation:MaxLength=1024
 	Kind string `json:"kind"`
 
 	// name is the object's name.
+	// +kubebuilder:validation:MaxLength=1024
 	Name string `json:"name"`
 }

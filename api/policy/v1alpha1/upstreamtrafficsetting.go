@@ -46,6 +46,8 @@ type UpstreamTrafficSettingSpec struct {
 	// host is the fully qualified name. Of a service in the mesh it is
 	// <service>.<namespace>.svc.cluster.local, and the object lives in that
 	// namespace.
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.contains('.')",messageExpression="'spec.host: \"' + self + '\" is not a fully qualified domain name; a service of the mesh is <service>.<namespace>.svc.cluster.local'",message="spec.host is not a fully qualified domain name; a service of the mesh is <service>.<namespace>.svc.cluster.local"
 	Host string `json:"host"`
 
 	// connectionSettings are limits that the clients' proxies keep, each for

@@ -46,6 +46,7 @@ type TrafficSplitSpec struct {
 	Service string `json:"service"`
 
 	// backends are the services that answer.
+	// +kubebuilder:validation:XValidation:rule="self.exists(b, b.weight > 0)",message="the weights of spec.backends must sum to 1 or more"
 	Backends []TrafficSplitBackend `json:"backends"`
 
 	// matches are HTTPRouteGroups of the same namespace, as of v1alpha3. With
