@@ -22,6 +22,6 @@ func (b *builder) closeHandshake(chain *ir.Chain, secret string) {
 		admitted = []string{NobodysName}
 	}
 	slices.Sort(admitted)
-	b.trusts[secret] = ir.Trust{Secret: secret, Names: slices.Compact(admitted)}
+	b.trusts[secret] = ir.Trust{Secret: secret, About: chain.About, Names: slices.Compact(admitted)}
 	chain.MTLS.TrustSecret = secret
 }

@@ -103,9 +103,14 @@ func piecesOf(proxy ir.Proxy, kind Resource, name string) []piece {
 		}
 	case ResourceTrust:
 		for _, t := range proxy.Trusts {
-			if t.Secret == name {
-				out = append(out, piece{t.Secret, t.About, reaching})
+			if t.Secret != name {
+				continue
 			}
+			as := reaching
+			if strings.HasPrefix(name, names.SecretRootInbound(proxy.Identity)) {
+				as = answering // it says who may connect
+			}
+			out = append(out, piece{t.Secret, t.About, as})
 		}
 	}
 	return out

@@ -24,7 +24,8 @@ const (
 	retryPeriod   = 2 * time.Second
 )
 
-// Run takes part in the election and writes while this replica leads, until ctx ends.
+// Run takes part in the election and writes while this replica leads, until ctx ends. While another leads it writes what
+// proxies of this replica refuse.
 //
 // The election is client-go's protocol over a Lease (holder, renew time; another takes over when it has not seen a
 // renewal for leaseDuration by its own clock), but not client-go's code: that links the generated clientset, whose
@@ -35,6 +36,9 @@ func (w *Writer) Run(ctx context.Context) {
 		leases: w.opts.Kube.Leases(w.opts.Namespace), namespace: w.opts.Namespace,
 		name: names.Controller + "-" + w.opts.MeshName, me: w.opts.Replica, now: time.Now,
 	}
+	var asserting sync.WaitGroup
+	defer asserting.Wait()
+	asserting.Go(func() { w.assert(ctx) })
 	e.run(ctx, w.opts.Log, func(ctx context.Context) {
 		w.opts.Log.Info("this replica writes the statuses of policies from now on")
 		var wg sync.WaitGroup

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -58,6 +59,9 @@ type Writer struct {
 	mu     sync.Mutex
 	latest *Report
 	fresh  chan struct{}
+	// heard is fresh for assert; leading is whether this replica leads.
+	heard   chan struct{}
+	leading atomic.Bool
 }
 
 // New returns a writer; Run does the work.
@@ -65,7 +69,7 @@ func New(opts Options) *Writer {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Writer{opts: opts, limiter: rate.NewLimiter(writesPerSecond, writesBurst), settle: settle, fresh: make(chan struct{}, 1)}
+	return &Writer{opts: opts, limiter: rate.NewLimiter(writesPerSecond, writesBurst), settle: settle, fresh: make(chan struct{}, 1), heard: make(chan struct{}, 1)}
 }
 
 // Publish makes r the report to write. It does not block, and a report that was not written yet is replaced.
@@ -79,6 +83,10 @@ func (w *Writer) Publish(r Report) {
 func (w *Writer) wake() {
 	select {
 	case w.fresh <- struct{}{}:
+	default:
+	}
+	select {
+	case w.heard <- struct{}{}:
 	default:
 	}
 }
@@ -99,6 +107,8 @@ type writtenState struct {
 
 // lead writes reports until ctx ends. A new leader starts without memory: it compares every object once.
 func (w *Writer) lead(ctx context.Context) {
+	w.leading.Store(true)
+	defer w.leading.Store(false)
 	done := written{}
 	w.wake()
 	for {
