@@ -20,6 +20,8 @@ import (
 const (
 	EnvPorts = "OSM_HEALTHCHECK_PORTS"
 	EnvPodIP = "POD_IP"
+	// EnvEnd is set, to any value, when the helper shall end with the sidecar, since the pod's containers are not restarted.
+	EnvEnd = "OSM_END_WITH_SIDECAR"
 )
 
 // maxDial bounds a dial whose caller does not hang up; the kubelet does after its probe's timeout.
@@ -31,12 +33,14 @@ type Config struct {
 	Ports []uint16
 	// PodIP is tried when the loopback refuses; may be invalid.
 	PodIP netip.Addr
-	Log   *slog.Logger
+	// EndWithSidecar ends Run when the sidecar has ended.
+	EndWithSidecar bool
+	Log            *slog.Logger
 }
 
 // FromEnv reads a Config from the environment.
 func FromEnv(env func(string) string, log *slog.Logger) (Config, error) {
-	c := Config{Log: log}
+	c := Config{Log: log, EndWithSidecar: env(EnvEnd) != ""}
 	for s := range strings.SplitSeq(env(EnvPorts), ",") {
 		port, err := parsePort(strings.TrimSpace(s))
 		if err != nil {
@@ -56,6 +60,14 @@ func FromEnv(env func(string) string, log *slog.Logger) (Config, error) {
 
 // Run serves on names.PortHealthcheck until ctx ends.
 func Run(ctx context.Context, c Config) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if c.EndWithSidecar {
+		go func() {
+			sidecarEnds(ctx, net.JoinHostPort("127.0.0.1", strconv.Itoa(names.PortSidecarReady)), endPoll)
+			cancel()
+		}()
+	}
 	s := &http.Server{
 		Addr: ":" + strconv.Itoa(names.PortHealthcheck), Handler: Handler(c), BaseContext: func(net.Listener) context.Context { return ctx },
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 5 * time.Second, WriteTimeout: maxDial + 5*time.Second, IdleTimeout: time.Minute,

@@ -72,6 +72,7 @@ func All() []Check {
 		{"left-over-sidecars", DataPlane, "no pod outside of the mesh has a sidecar", false, true, leftOverSidecars},
 		{"pods-ready", DataPlane, "pods with a sidecar are ready", false, true, podsReady},
 		{"sidecar-version", DataPlane, "sidecars are of the version that is injected now", false, true, sidecarVersion},
+		{"redirection-current", DataPlane, "pods are redirected as MeshConfig and their annotations say now", false, true, redirectionCurrent},
 		{"proxies-connected", DataPlane, "every sidecar is connected to the control plane", false, true, proxiesConnected},
 		{"proxies-current", DataPlane, "every sidecar has the newest configuration", false, true, proxiesCurrent},
 		{"proxies-accept", DataPlane, "no sidecar refuses its configuration", false, true, proxiesAccept},

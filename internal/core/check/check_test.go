@@ -23,6 +23,8 @@ import (
 
 	configv1alpha2 "openservicemesh.io/osm/api/config/v1alpha2"
 	"openservicemesh.io/osm/internal/adminapi"
+	"openservicemesh.io/osm/internal/core/capture"
+	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/core/snapshot"
 )
 
@@ -213,6 +215,17 @@ var situations = map[string]broken{
 	}, false},
 	"a sidecar is of an older version": {"sidecar-version", Warning, []string{"envoy:1", "envoy:2", "rollout restart"}, func(_ *testing.T, f *Facts) {
 		f.Pods[0].Spec.InitContainers[0].Image = "envoy:1"
+	}, false},
+	"exclusions changed since a pod was started": {"redirection-current", Warning, []string{"outboundPorts was [80] and is [80,443]", "interfaces was empty and is [\"net1\"]", "rollout restart"}, func(_ *testing.T, f *Facts) {
+		f.Pods[0].Annotations = map[string]string{names.AnnotationOutPorts: "443,80"}
+		f.Pods[0].Spec.InitContainers = append(f.Pods[0].Spec.InitContainers, corev1.Container{Name: names.ContainerInit,
+			Env: []corev1.EnvVar{{Name: capture.EnvConfig, Value: `{"outboundPorts":[80],"sidecarPorts":[15010]}`}}})
+		f.MeshConfig.Spec.Traffic.NetworkInterfaceExclusionList = []string{"net1"}
+	}, false},
+	"an exclusion is no port": {"redirection-current", Error, []string{"x", "new pods are refused"}, func(_ *testing.T, f *Facts) {
+		f.Pods[0].Annotations = map[string]string{names.AnnotationOutPorts: "x"}
+		f.Pods[0].Spec.InitContainers = append(f.Pods[0].Spec.InitContainers, corev1.Container{Name: names.ContainerInit,
+			Env: []corev1.EnvVar{{Name: capture.EnvConfig, Value: `{}`}}})
 	}, false},
 	"a sidecar cannot reach the controller": {"proxies-connected", Error, []string{"learns of no change", "network policy"}, func(_ *testing.T, f *Facts) { f.Proxies = nil }, false},
 	"ports of the control plane may not be forwarded": {"proxies-connected", Warning, []string{"forbidden", "right to forward ports"}, func(_ *testing.T, f *Facts) {

@@ -57,7 +57,11 @@ func sidecars(f *Facts, r *report) {
 		if ns == nil || ns.Labels[names.LabelMonitoredBy] != f.MeshName {
 			continue
 		}
-		wants, err := podpatch.Decide(p, *ns, podpatch.Mesh{Name: f.MeshName, Namespace: f.Namespace})
+		mesh := podpatch.Mesh{Name: f.MeshName, Namespace: f.Namespace}
+		if podpatch.LeftAlone(p, *ns, mesh) != "" {
+			continue
+		}
+		wants, err := podpatch.Decide(p, *ns, mesh)
 		switch {
 		case err != nil:
 			r.fail("pod "+p.Namespace+"/"+p.Name, "correct the annotation; new pods are refused until then", "%v", err)

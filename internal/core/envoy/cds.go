@@ -43,6 +43,8 @@ func (t *translator) cluster(c ir.Cluster, tls ir.TLS) {
 		t.add(Cluster, c.Name, nowhere(c))
 	case ir.Admin:
 		t.add(Cluster, c.Name, staticCluster(c.Name, names.PortEnvoyAdmin))
+	case ir.End:
+		t.add(Cluster, c.Name, endCluster(c.Name))
 	}
 }
 

@@ -209,6 +209,8 @@ const (
 	OriginalDst ClusterKind = "originalDst"
 	// Admin: the proxy's own admin interface.
 	Admin ClusterKind = "admin"
+	// End: the proxy's own admin interface too, asked to end the proxy as soon as the cluster is there.
+	End ClusterKind = "end"
 )
 
 // Cluster is a place requests go to.

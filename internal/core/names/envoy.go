@@ -125,3 +125,6 @@ const HeaderDownstreamProtocol = "x-osm-downstream-protocol"
 func SecretRootInboundBytes(i meshid.Identity, targetPort uint16) string {
 	return SecretRootInboundPort(i, targetPort) + "|tcp"
 }
+
+// ClusterEnd is the cluster by which a sidecar whose application has ended is told to end.
+const ClusterEnd = "osm-end"

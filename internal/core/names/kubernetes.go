@@ -103,6 +103,8 @@ const (
 	PathProbeLiveness   = "/osm-liveness-probe"
 	PathProbeReadiness  = "/osm-readiness-probe"
 	PathProbeStartup    = "/osm-startup-probe"
+	PathHookPostStart   = "/osm-poststart-hook"
+	PathHookPreStop     = "/osm-prestop-hook"
 	PathHealthcheck     = "/osm-healthcheck"
 	PathPrometheusStats = "/stats/prometheus"
 )

@@ -18,6 +18,8 @@ type Key struct {
 	Metrics bool
 	// IPv6 is whether the pod has an IPv6 address, so that listeners bind the IPv6 wildcard too.
 	IPv6 bool
+	// Finished is whether the application has ended for good, so that the sidecar shall end too.
+	Finished bool
 }
 
 // NewKey builds a key; services need not be sorted.
@@ -52,6 +54,9 @@ func (k Key) String() string {
 	}
 	if k.IPv6 {
 		b.WriteString("+ipv6")
+	}
+	if k.Finished {
+		b.WriteString("+finished")
 	}
 	return b.String()
 }

@@ -75,6 +75,9 @@ func (p *Planner) Snapshot() *snapshot.Snapshot { return p.snap }
 // KeyOf returns the key of a pod's proxy.
 func (p *Planner) KeyOf(pod *snapshot.Pod) Key {
 	ipv6 := slices.ContainsFunc(pod.IPs, func(a addr) bool { return a.Is6() && !a.Is4In6() })
+	if pod.Finished {
+		return Key{Identity: pod.Identity, Finished: true}
+	}
 	return NewKey(pod.Identity, p.snap.ServicesOf(pod.ID), pod.Scrape, ipv6)
 }
 
@@ -147,6 +150,11 @@ func (p *Planner) Plan(k Key) ir.Proxy {
 		TLS:         ir.TLS{MinVersion: tls.MinVersion, MaxVersion: tls.MaxVersion, CipherSuites: tls.CipherSuites, Curves: tls.Curves},
 		IPv6:        k.IPv6,
 		Metrics:     k.Metrics,
+	}
+	if k.Finished {
+		b.addCluster(ir.Cluster{Name: names.ClusterEnd, Kind: ir.End})
+		proxy.RouteConfigs, proxy.Clusters, proxy.Trusts = b.collect()
+		return proxy
 	}
 	proxy.Outbound = b.outbound()
 	proxy.Inbound = b.inbound()

@@ -19,6 +19,7 @@ import (
 const (
 	envOriginalProbes   = "OSM_ORIGINAL_PROBES"
 	envHealthcheckPorts = "OSM_HEALTHCHECK_PORTS"
+	envEndWithSidecar   = "OSM_END_WITH_SIDECAR"
 )
 
 const (
@@ -184,6 +185,9 @@ func (in *injection) healthcheck() (corev1.Container, error) {
 	if in.s.NativeSidecar {
 		always := corev1.ContainerRestartPolicyAlways
 		c.RestartPolicy = &always
+	} else if p := in.pod.Spec.RestartPolicy; p == corev1.RestartPolicyNever || p == corev1.RestartPolicyOnFailure {
+		// Once the application has ended the sidecar is told to end. A pod that runs on for its helper would not complete.
+		c.Env = append(c.Env, corev1.EnvVar{Name: envEndWithSidecar, Value: "true"})
 	}
 	return c, nil
 }

@@ -48,6 +48,33 @@ func Decide(pod *corev1.Pod, ns Namespace, m Mesh) (bool, error) {
 	return onNamespace, nil
 }
 
+// LeftAlone says why a pod that would get a sidecar but for its own nature gets none; empty when it is not so.
+func LeftAlone(pod *corev1.Pod, ns Namespace, m Mesh) string {
+	plain := pod.DeepCopy()
+	plain.Spec.HostNetwork = false
+	if wanted, err := Decide(plain, ns, m); err != nil || !wanted {
+		return ""
+	}
+	switch {
+	case pod.Spec.HostNetwork:
+		return "the pod uses its node's network (hostNetwork: true), whose traffic cannot be redirected for one pod alone; it gets no sidecar, and services of the mesh do not accept its connections"
+	case windows(pod) && !asks(pod):
+		return "the pod runs on Windows, where nothing redirects its traffic to a sidecar; it gets none, and services of the mesh do not accept its connections (with its annotation " +
+			names.AnnotationInjection + ": enabled it gets one all the same)"
+	}
+	return ""
+}
+
+// asks reports whether the pod itself wants a sidecar.
+func asks(pod *corev1.Pod) bool {
+	on, set, err := boolAnnotation(pod.Annotations, names.AnnotationInjection, "the pod")
+	return err == nil && set && on
+}
+
+func windows(pod *corev1.Pod) bool {
+	return pod.Spec.NodeSelector[corev1.LabelOSStable] == "windows" || pod.Spec.OS != nil && pod.Spec.OS.Name == corev1.Windows
+}
+
 // OptsOut reports whether the pod itself rules a sidecar out, whatever its namespace says.
 func OptsOut(pod *corev1.Pod) bool {
 	on, set, err := boolAnnotation(pod.Annotations, names.AnnotationInjection, "the pod")

@@ -52,7 +52,7 @@ func mapOps(path string, before, after map[string]string) []Op {
 	return ops
 }
 
-// containerOps inserts and removes whole containers and changes nothing but probes in those that stay.
+// containerOps inserts and removes whole containers and changes nothing but probes and hooks in those that stay.
 func containerOps(path string, before, after []corev1.Container) []Op {
 	name := func(c corev1.Container) string { return c.Name }
 	ops, kept := listOps(path, before, after, name, sameButProbes)
@@ -65,12 +65,18 @@ func containerOps(path string, before, after []corev1.Container) []Op {
 		ops = append(ops, probeOps(at+"/livenessProbe", old.LivenessProbe, c.LivenessProbe)...)
 		ops = append(ops, probeOps(at+"/readinessProbe", old.ReadinessProbe, c.ReadinessProbe)...)
 		ops = append(ops, probeOps(at+"/startupProbe", old.StartupProbe, c.StartupProbe)...)
+		if !equality.Semantic.DeepEqual(old.Lifecycle, c.Lifecycle) {
+			ops = append(ops, Op{"add", at + "/lifecycle", c.Lifecycle})
+		}
 	}
 	return ops
 }
 
 func sameButProbes(a, b corev1.Container) bool {
 	a.LivenessProbe, a.ReadinessProbe, a.StartupProbe = b.LivenessProbe, b.ReadinessProbe, b.StartupProbe
+	if a.Lifecycle != nil && b.Lifecycle != nil {
+		a.Lifecycle = b.Lifecycle
+	}
 	return equality.Semantic.DeepEqual(a, b)
 }
 

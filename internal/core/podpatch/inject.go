@@ -122,7 +122,7 @@ func (in *injection) check() error {
 
 func (in *injection) identify() error {
 	spec := &in.pod.Spec
-	in.windows = spec.NodeSelector[corev1.LabelOSStable] == "windows" || spec.OS != nil && spec.OS.Name == corev1.Windows
+	in.windows = windows(in.pod)
 	if in.account = spec.ServiceAccountName; in.account == "" {
 		in.account = "default"
 	}
@@ -155,7 +155,7 @@ func (in *injection) observe() error {
 }
 
 func (in *injection) probe() error {
-	in.probes = probe.Rewrite(targetContainers(&in.pod.Spec))
+	in.probes = probe.Rewrite(targetContainers(&in.pod.Spec), !in.s.NativeSidecar)
 	in.warnings = append(in.warnings, in.probes.Warnings...)
 	return nil
 }

@@ -22,7 +22,13 @@ const (
 	Startup   Kind = "startup"
 )
 
-// kinds lists every kind.
+// The lifecycle hooks, which the kubelet calls just as it does probes.
+const (
+	PostStart Kind = "poststart"
+	PreStop   Kind = "prestop"
+)
+
+// kinds lists every kind of probe.
 var kinds = [...]Kind{Liveness, Readiness, Startup}
 
 // Mode says how the sidecar hands a probe on.
@@ -58,7 +64,7 @@ type Target struct {
 	Port uint16 `json:"port"`
 	// Path is the application's path with its query; empty unless HTTP.
 	Path string `json:"path,omitempty"`
-	// Timeout is the probe's timeoutSeconds, at least one second.
+	// Timeout is the probe's timeoutSeconds, at least one second; zero, which is none, for a hook.
 	Timeout time.Duration `json:"timeout"`
 }
 
@@ -67,6 +73,8 @@ type Probes struct {
 	Liveness  *corev1.Probe `json:"liveness,omitempty"`
 	Readiness *corev1.Probe `json:"readiness,omitempty"`
 	Startup   *corev1.Probe `json:"startup,omitempty"`
+	// Lifecycle is set when a hook of it calls over HTTP.
+	Lifecycle *corev1.Lifecycle `json:"lifecycle,omitempty"`
 }
 
 // Result is what Rewrite found and did.
@@ -107,15 +115,26 @@ func (r Result) Ports() []uint16 {
 // TLS handshake) and each further one a port of its own from 15920 on. TCP probes go to the health-check helper. Exec
 // probes never leave the container and stay. A gRPC probe goes to a port of its own from the same range, which leads to
 // the application's. A probe that names a host is not about this pod and stays.
-func Rewrite(containers []*corev1.Container) Result {
-	w := writer{res: Result{Originals: map[string]Probes{}}, tlsTaken: map[Kind]bool{}, nextExtra: firstExtraPort}
+//
+// Lifecycle hooks that call over HTTP are served like liveness probes, by other paths. late is whether the sidecar starts
+// after the containers, so that nothing can serve a hook that is called when they start.
+func Rewrite(containers []*corev1.Container, late bool) Result {
+	w := writer{
+		res: Result{Originals: map[string]Probes{}}, late: late,
+		// Of the shared ports, hooks have that of liveness probes, whose first HTTPS probe may follow.
+		tlsTaken: map[Kind]bool{PostStart: true, PreStop: true}, nextExtra: firstExtraPort,
+	}
 	for _, c := range containers {
-		orig := Probes{c.LivenessProbe.DeepCopy(), c.ReadinessProbe.DeepCopy(), c.StartupProbe.DeepCopy()}
+		orig := Probes{Liveness: c.LivenessProbe.DeepCopy(), Readiness: c.ReadinessProbe.DeepCopy(), Startup: c.StartupProbe.DeepCopy()}
 		changed := false
 		for _, k := range kinds {
 			if p := probeOf(c, k); p != nil && w.rewrite(c, k, p) {
 				changed = true
 			}
+		}
+		lifecycle := c.Lifecycle.DeepCopy()
+		if w.hooks(c) {
+			orig.Lifecycle, changed = lifecycle, true
 		}
 		if changed {
 			w.res.Originals[c.Name] = orig
@@ -127,6 +146,9 @@ func Rewrite(containers []*corev1.Container) Result {
 // Restore puts the author's probes back into a container, the inverse of Rewrite.
 func Restore(c *corev1.Container, orig Probes) {
 	c.LivenessProbe, c.ReadinessProbe, c.StartupProbe = orig.Liveness.DeepCopy(), orig.Readiness.DeepCopy(), orig.Startup.DeepCopy()
+	if orig.Lifecycle != nil {
+		c.Lifecycle = orig.Lifecycle.DeepCopy()
+	}
 }
 
 // IsRewritten reports whether a probe already points at the sidecar or the health-check helper.
@@ -147,6 +169,7 @@ func IsRewritten(p *corev1.Probe) bool {
 
 type writer struct {
 	res       Result
+	late      bool
 	tlsTaken  map[Kind]bool
 	nextExtra uint16
 }
@@ -250,7 +273,7 @@ func (w *writer) tcp(c *corev1.Container, k Kind, p *corev1.Probe) bool {
 }
 
 func (w *writer) warn(c *corev1.Container, k Kind, format string, args ...any) {
-	w.res.Warnings = append(w.res.Warnings, fmt.Sprintf("container %q: its %s probe ", c.Name, k)+fmt.Sprintf(format, args...))
+	w.res.Warnings = append(w.res.Warnings, fmt.Sprintf("container %q: its %s ", c.Name, k.noun())+fmt.Sprintf(format, args...))
 }
 
 // resolve looks a named port up among the container's own ports.
@@ -294,6 +317,17 @@ func requestURI(path string) string {
 	return u.RequestURI()
 }
 
+func (k Kind) noun() string {
+	switch k {
+	case PostStart:
+		return "postStart hook"
+	case PreStop:
+		return "preStop hook"
+	default:
+		return string(k) + " probe"
+	}
+}
+
 func timeout(p *corev1.Probe) time.Duration {
 	return time.Duration(max(p.TimeoutSeconds, 1)) * time.Second
 }
@@ -311,7 +345,7 @@ func probeOf(c *corev1.Container, k Kind) *corev1.Probe {
 
 func sharedPort(k Kind) uint16 {
 	switch k {
-	case Liveness:
+	case Liveness, PostStart, PreStop:
 		return names.PortProbeLiveness
 	case Readiness:
 		return names.PortProbeReadiness
@@ -322,6 +356,10 @@ func sharedPort(k Kind) uint16 {
 
 func sharedPath(k Kind) string {
 	switch k {
+	case PostStart:
+		return names.PathHookPostStart
+	case PreStop:
+		return names.PathHookPreStop
 	case Liveness:
 		return names.PathProbeLiveness
 	case Readiness:

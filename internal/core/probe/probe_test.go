@@ -53,7 +53,7 @@ func TestGRPCProbesGetPortsOfTheirOwn(t *testing.T) {
 	}
 	a := &corev1.Container{Name: "a", LivenessProbe: grpc(9000), StartupProbe: grpc(9000)}
 	b := &corev1.Container{Name: "b", ReadinessProbe: grpc(9001), LivenessProbe: grpc(0)}
-	got := Rewrite([]*corev1.Container{a, b})
+	got := Rewrite([]*corev1.Container{a, b}, false)
 	require.Equal(t, []Target{
 		{Kind: Liveness, Container: "a", Mode: GRPC, ListenPort: 15920, Port: 9000, Timeout: 3 * time.Second},
 		{Kind: Startup, Container: "a", Mode: GRPC, ListenPort: 15921, Port: 9000, Timeout: 3 * time.Second},
@@ -69,7 +69,7 @@ func TestGRPCProbesGetPortsOfTheirOwn(t *testing.T) {
 
 func TestTimeoutIsTheProbes(t *testing.T) {
 	c := &corev1.Container{Name: "web", LivenessProbe: httpProbe(intstr.FromInt32(80), "/", "", 7), ReadinessProbe: httpProbe(intstr.FromInt32(80), "/", "", 0)}
-	got := Rewrite([]*corev1.Container{c})
+	got := Rewrite([]*corev1.Container{c}, false)
 	require.Equal(t, 7*time.Second, got.Targets[0].Timeout)
 	require.Equal(t, time.Second, got.Targets[1].Timeout)
 	require.EqualValues(t, 7, c.LivenessProbe.TimeoutSeconds)
@@ -82,7 +82,7 @@ func TestRangeOfExtraPortsEnds(t *testing.T) {
 	for i := range n {
 		cs = append(cs, &corev1.Container{Name: string(rune('a'+i/26)) + string(rune('a'+i%26)), LivenessProbe: httpProbe(intstr.FromInt32(8443), "/", corev1.URISchemeHTTPS, 1)})
 	}
-	got := Rewrite(cs)
+	got := Rewrite(cs, false)
 	require.Len(t, got.Targets, n-1)
 	require.Len(t, got.Warnings, 1)
 	seen := map[uint16]bool{}
@@ -105,7 +105,7 @@ func TestProperties(t *testing.T) {
 			cs = append(cs, c)
 		}
 		before := clone(cs)
-		got := Rewrite(cs)
+		got := Rewrite(cs, false)
 		seen := map[[2]any]bool{}
 		for _, target := range got.Targets {
 			key := [2]any{target.ListenPort, target.ListenPath}
@@ -123,7 +123,7 @@ func TestProperties(t *testing.T) {
 		if d := cmp.Diff(before, cs); d != "" {
 			t.Fatal(d)
 		}
-		again := Rewrite(cs)
+		again := Rewrite(cs, false)
 		if d := cmp.Diff(got, again); d != "" {
 			t.Fatal(d)
 		}

@@ -114,6 +114,8 @@ type Pod struct {
 	NodeIPs []netip.Addr
 	// Scrape is whether prometheus.io/scrape is true.
 	Scrape bool
+	// Finished is whether every container of the application has ended for good and only the sidecar keeps the pod running.
+	Finished bool
 }
 
 // Endpoint is one address of a service port.

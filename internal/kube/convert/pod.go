@@ -34,6 +34,7 @@ func PodOf(in *corev1.Pod) (Pod, bool) {
 		ProxyUUID: in.Labels[names.LabelProxyUUID],
 		Labels:    maps.Clone(in.Labels),
 		Scrape:    scrape,
+		Finished:  finished(in),
 	}}
 	texts := make([]string, 0, len(in.Status.PodIPs))
 	for _, ip := range in.Status.PodIPs {

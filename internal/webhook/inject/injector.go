@@ -48,6 +48,10 @@ func (i *Injector) Review(ctx context.Context, req *admissionv1.AdmissionRequest
 	if err != nil {
 		return i.deny(req, err)
 	}
+	if reason := podpatch.LeftAlone(&pod, ns, settings.Mesh); reason != "" {
+		i.Log.Warn("pod left alone", "namespace", req.Namespace, "pod", nameOf(&pod), "reason", reason)
+		return &admissionv1.AdmissionResponse{Allowed: true, Warnings: shorten([]string{reason})}
+	}
 	if !yes {
 		return server.Allow()
 	}

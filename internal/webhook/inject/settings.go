@@ -32,7 +32,7 @@ func settings(d Defaults, mc *configv1alpha2.MeshConfig, rootPEM string) podpatc
 	if mc != nil {
 		spec = mc.Spec
 	}
-	s, t := spec.Sidecar, spec.Traffic
+	s := spec.Sidecar
 	return podpatch.Settings{
 		Mesh: d.Mesh,
 		Images: podpatch.Images{
@@ -44,13 +44,9 @@ func settings(d Defaults, mc *configv1alpha2.MeshConfig, rootPEM string) podpatc
 		LogLevel:       string(cmp.Or(s.LogLevel, configv1alpha2.LogLevelError)),
 		Verbosity:      cmp.Or(spec.Observability.OSMLogLevel, d.Verbosity),
 		Resources:      s.Resources,
-		Traffic: podpatch.Traffic{
-			OutboundPorts: t.OutboundPortExclusionList, InboundPorts: t.InboundPortExclusionList,
-			OutboundRanges: t.OutboundIPRangeExclusionList, OutboundRangesOnly: t.OutboundIPRangeInclusionList,
-			Interfaces: t.NetworkInterfaceExclusionList,
-		},
-		PodIPMode: s.LocalProxyMode == configv1alpha2.LocalProxyModePodIP,
-		ADSName:   d.ADSName, RootPEM: rootPEM,
+		Traffic:        podpatch.TrafficOf(spec.Traffic),
+		PodIPMode:      s.LocalProxyMode == configv1alpha2.LocalProxyModePodIP,
+		ADSName:        d.ADSName, RootPEM: rootPEM,
 		TLS: bootstrap.TLSParams{
 			MinVersion:   string(cmp.Or(s.TLSMinProtocolVersion, configv1alpha2.TLSv1_2)),
 			MaxVersion:   string(cmp.Or(s.TLSMaxProtocolVersion, configv1alpha2.TLSv1_3)),
