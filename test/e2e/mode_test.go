@@ -67,6 +67,9 @@ func apply(t *testing.T, file string) {
 	}
 }
 
+// meshVersion is the tag of the images.
+var meshVersion = version.Version
+
 // manifest reads a manifest of testdata, with words replaced by others, and VERSION by the images' tag.
 func manifest(t *testing.T, file string, words ...string) string {
 	t.Helper()
