@@ -75,6 +75,26 @@ func TestLocalRateLimit(t *testing.T) {
 			t.Errorf("%s: %d, want more than %d", closed, n, before)
 		}
 	})
+	t.Run("connections made at the same time", func(t *testing.T) {
+		localLimits(t, "  rateLimit: {local: {tcp: {connections: 4, unit: hour}}}\n")
+		configured(t, "local-rate", "server", `"max_tokens": 4`)
+		ends := make(chan int)
+		for range 9 {
+			go func() {
+				_, code := client.meshtest(t, "tcpget", "server.local-rate:9000")
+				ends <- code
+			}()
+		}
+		got := 0
+		for range 9 {
+			if code := <-ends; code == 0 {
+				got++
+			}
+		}
+		if got != 4 {
+			t.Errorf("%d of 9 connections were let through, want 4: one that is refused must not harm the others", got)
+		}
+	})
 	t.Run("deleted", func(t *testing.T) {
 		kubectl(t, "delete", "upstreamtrafficsetting", "limits", "-n", "local-rate")
 		client.want(t, 0, "hello", "tcpget", "server.local-rate:9000")

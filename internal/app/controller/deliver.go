@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"openservicemesh.io/osm/internal/core/meshid"
 	"openservicemesh.io/osm/internal/core/snapshot"
 	"openservicemesh.io/osm/internal/kube/convert"
 	"openservicemesh.io/osm/internal/kube/gatewaycert"
@@ -83,6 +84,12 @@ func (p *program) policies() snapshot.Policies {
 		return v.Snapshot().Policies
 	}
 	return nil
+}
+
+// hasService tells whether the newest snapshot has a service.
+func (p *program) hasService(id meshid.Service) bool {
+	v := p.view.Load()
+	return v != nil && v.Snapshot().Service(id) != nil
 }
 
 // settings puts MeshConfig's words to the control plane into force.

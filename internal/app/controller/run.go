@@ -293,7 +293,7 @@ func (p *program) serveWebhook(ctx context.Context, cert *certs.ServerCert) erro
 		return errcode.Errorf(errcode.StartingValidationWebhook, "listen on %s: %w", p.at.webhook, err)
 	}
 	log := p.logging.Logger("validator")
-	v := validate.Validator{Policies: p.policies}
+	v := validate.Validator{Policies: p.policies, Service: p.hasService}
 	mux := http.NewServeMux()
 	mux.Handle(names.ValidatorWebhookPath, p.metrics.Instrument(names.ValidatorWebhookPath, server.Review(log, reviews{p.metrics}, v.Review)))
 	return server.Serve(ctx, ln, cert.GetCertificate, log, mux)

@@ -60,6 +60,10 @@ func meshCluster(c ir.Cluster, tls ir.TLS) *clusterv3.Cluster {
 	if c.Protocol.IsHTTP() {
 		m.TypedExtensionProtocolOptions = http2(perConnection(c.Limits))
 		oneAtATime(m, c)
+	} else {
+		// With one pool for all, a connection that the server refuses takes those along that are being made beside it,
+		// and what they had reached stays open, used by nobody.
+		m.ConnectionPoolPerDownstreamConnection = true
 	}
 	return m
 }

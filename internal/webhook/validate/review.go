@@ -8,6 +8,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 
 	policyv1 "openservicemesh.io/osm/api/policy/v1alpha1"
+	"openservicemesh.io/osm/internal/core/meshid"
 	"openservicemesh.io/osm/internal/core/policy"
 	"openservicemesh.io/osm/internal/core/policy/egress"
 	"openservicemesh.io/osm/internal/core/policy/ingressbackend"
@@ -21,6 +22,8 @@ import (
 type Validator struct {
 	// Policies returns those of the newest snapshot; nil while there is none, and then objects are judged alone.
 	Policies func() snapshot.Policies
+	// Service tells whether the newest snapshot's mesh has a service; false while there is none.
+	Service func(meshid.Service) bool
 }
 
 // Review answers one request; it is a server.ReviewFunc. Only what is created or changed is judged: an object that is
@@ -55,7 +58,7 @@ func (v *Validator) judge(req *admissionv1.AdmissionRequest) error {
 		})
 	case upstreamtrafficsetting.Kind:
 		return judgeAs(req, func(o *policyv1.UpstreamTrafficSetting) error {
-			return upstreamtrafficsetting.Validate(o, snapshot.List[*policyv1.UpstreamTrafficSetting](policies, upstreamtrafficsetting.Kind))
+			return upstreamtrafficsetting.Validate(o, snapshot.List[*policyv1.UpstreamTrafficSetting](policies, upstreamtrafficsetting.Kind), v.Service)
 		})
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	policyv1 "openservicemesh.io/osm/api/policy/v1alpha1"
+	"openservicemesh.io/osm/internal/core/meshid"
 	"openservicemesh.io/osm/internal/core/snapshot"
 )
 
@@ -21,7 +22,7 @@ func review(t *testing.T, op admissionv1.Operation, kind, name, spec string) *ad
 	t.Helper()
 	raw, err := yaml.YAMLToJSON([]byte(fmt.Sprintf("kind: %s\nmetadata: {namespace: shop, name: %s}\nspec: %s\n", kind, name, spec)))
 	require.NoError(t, err)
-	v := Validator{Policies: existing}
+	v := Validator{Policies: existing, Service: func(id meshid.Service) bool { return id == meshid.Service{Namespace: "client", Name: "desk"} }}
 	return v.Review(t.Context(), &admissionv1.AdmissionRequest{
 		Operation: op, Namespace: "shop", Name: name, Kind: metav1.GroupVersionKind{Kind: kind}, Object: runtime.RawExtension{Raw: raw},
 	})
@@ -85,6 +86,7 @@ func TestMessages(t *testing.T) {
 
 		{"setting", "UpstreamTrafficSetting", "{host: desk.shop.svc.cluster.local, rateLimit: {local: {http: {requests: 1, unit: second, responseStatusCode: 503}}}}", ""},
 		{"setting elsewhere", "UpstreamTrafficSetting", "{host: desk.client.svc.cluster.local}", `"desk.client.svc.cluster.local" is a service of namespace "client", so its UpstreamTrafficSetting must be in that namespace, not in "shop"`},
+		{"setting for a service outside of the mesh", "UpstreamTrafficSetting", "{host: desk.outside.svc.cluster.local}", ""},
 		{"setting unit", "UpstreamTrafficSetting", "{host: a.b, rateLimit: {local: {tcp: {connections: 1, unit: day}}}}", `spec.rateLimit.local.tcp.unit: "day" is not a unit; use second, minute or hour`},
 		{"setting host", "UpstreamTrafficSetting", "{host: 'http://x'}", `spec.host: "http://x" is not a fully qualified domain name`},
 		{"setting header", "UpstreamTrafficSetting", "{host: a.b, rateLimit: {local: {http: {requests: 1, unit: second, responseHeadersToAdd: [{name: Host, value: x}]}}}}",

@@ -103,13 +103,13 @@ func Compile(objects []*policyv1.UpstreamTrafficSetting, exists func(meshid.Serv
 			continue
 		}
 		taken[host] = o.Name
-		if err := namespace(o); err != nil {
+		if err := namespace(o, exists); err != nil {
 			report(o, snapshot.Error, "WrongNamespace", err.Error())
 			continue
 		}
 		out.byName[Key{o.Namespace, o.Name}] = setting
-		id, mesh := service(o.Spec.Host)
-		if !mesh {
+		id, cluster := service(o.Spec.Host)
+		if !cluster || id.Namespace != o.Namespace {
 			continue
 		}
 		out.byService[id] = setting

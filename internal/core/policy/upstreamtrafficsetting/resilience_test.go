@@ -70,6 +70,6 @@ func TestResilienceMistakes(t *testing.T) {
 		`{faultInjection: {abort: {responseStatusCode: 503, percent: 1000}}}`:          `spec.faultInjection.abort.percent: 1000 is not a percentage`,
 		`{host: web.other.svc.cluster.local, faultInjection: {delay: {duration: 1s}}}`: `must be in that namespace, not in "shop"`,
 	} {
-		require.ErrorContains(t, Validate(read(t, spec), nil), want, spec)
+		require.ErrorContains(t, Validate(read(t, spec), nil, func(meshid.Service) bool { return true }), want, spec)
 	}
 }

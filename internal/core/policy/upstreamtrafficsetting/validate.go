@@ -11,18 +11,20 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	policyv1 "openservicemesh.io/osm/api/policy/v1alpha1"
+	"openservicemesh.io/osm/internal/core/meshid"
 )
 
 // Kind is the kind this package judges.
 const Kind = "UpstreamTrafficSetting"
 
 // Validate says why an object is refused at admission; nil when it is not. others are the objects of the kind there are, of
-// any namespace; two in one namespace must not speak of the same host, since only one could count.
-func Validate(o *policyv1.UpstreamTrafficSetting, others []*policyv1.UpstreamTrafficSetting) error {
+// any namespace; two in one namespace must not speak of the same host, since only one could count. exists tells whether the
+// mesh has a service.
+func Validate(o *policyv1.UpstreamTrafficSetting, others []*policyv1.UpstreamTrafficSetting, exists func(meshid.Service) bool) error {
 	if _, err := compile(o); err != nil {
 		return err
 	}
-	if err := namespace(o); err != nil {
+	if err := namespace(o, exists); err != nil {
 		return err
 	}
 	for _, other := range others {
@@ -44,9 +46,11 @@ func host(o *policyv1.UpstreamTrafficSetting) error {
 	return nil
 }
 
-// namespace checks that the object is where the service is that it is about: only who may write there may limit it.
-func namespace(o *policyv1.UpstreamTrafficSetting) error {
-	if id, mesh := service(o.Spec.Host); mesh && id.Namespace != o.Namespace {
+// namespace checks that the object is where the service of the mesh is that it is about: only who may write there may limit
+// it. A service of a namespace outside of the mesh is a host like any other, which an Egress calls: its setting lies beside
+// the Egress.
+func namespace(o *policyv1.UpstreamTrafficSetting, exists func(meshid.Service) bool) error {
+	if id, cluster := service(o.Spec.Host); cluster && id.Namespace != o.Namespace && exists(id) {
 		return fmt.Errorf("spec.host: %q is a service of namespace %q, so its UpstreamTrafficSetting must be in that namespace, not in %q",
 			o.Spec.Host, id.Namespace, o.Namespace)
 	}
