@@ -9,7 +9,7 @@ GIT_COMMIT := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 BUILD_DATE := $(shell git log -1 --format=%cI 2>/dev/null || echo unknown)
 V          := openservicemesh.io/osm/internal/version
 LDFLAGS    := -s -w -X $(V).Version=$(VERSION) -X $(V).GitCommit=$(GIT_COMMIT) -X $(V).BuildDate=$(BUILD_DATE)
-UNIT       := ./api/... ./charts/... ./cmd/... ./demo/... ./internal/... ./tools/images/...
+UNIT       := ./api/... ./charts/... ./cmd/... ./demo/... ./docs/... ./internal/... ./test/guides/... ./tools/images/...
 STAGE      := @tools/stage
 
 .PHONY: help

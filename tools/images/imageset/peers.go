@@ -29,7 +29,9 @@ func Peers() []Spec {
 		},
 		{
 			// Debian's package redis-tools; its program is the server when it is called by the server's name.
-			Name: "redis", Official: "redis:7.0", Machine: map[string]string{"/usr/local/bin/redis-server": "/usr/bin/redis-check-rdb"},
+			Name: "redis", Official: "redis:7.0", Machine: map[string]string{
+				"/usr/local/bin/redis-server": "/usr/bin/redis-check-rdb", "/usr/local/bin/redis-cli": "/usr/bin/redis-cli", "/bin/sh": busybox,
+			},
 			Path: "/usr/local/bin/redis-server", User: userNobody, Description: "Key-value store",
 		},
 		{
