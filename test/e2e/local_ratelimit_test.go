@@ -105,10 +105,10 @@ func TestLocalRateLimit(t *testing.T) {
 apiVersion: policy.openservicemesh.io/v1alpha1
 kind: UpstreamTrafficSetting
 metadata: {name: other, namespace: local-rate}
-spec: {host: server.other.svc.cluster.local}
+spec: {host: server.local-rate.svc.cluster.local, rateLimit: {local: {http: {requests: 1, unit: fortnight}}}}
 `, "apply", "-f", "-")
 		if err == nil {
-			t.Errorf("a host of another namespace was taken:\n%s", out)
+			t.Errorf("an unknown unit was taken:\n%s", out)
 		}
 	})
 }
