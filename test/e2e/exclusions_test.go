@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -25,7 +26,7 @@ spec:
 }
 
 // TestExclusions: what bypasses the sidecar by a pod's annotations, by MeshConfig and by both. A pod keeps what it was started
-// with until it is restarted.
+// with until it is restarted, and osm check says which those are.
 func TestExclusions(t *testing.T) {
 	closedMesh(t)
 	meshNamespaces(t, exclusionNamespace)
@@ -79,6 +80,12 @@ func TestExclusions(t *testing.T) {
 	})
 	t.Run("of the mesh and of the pod", func(t *testing.T) {
 		meshConfig(t, `{"spec":{"traffic":{"outboundPortExclusionList":[8081]}}}`)
+		eventually(t, 20*time.Second, func() error {
+			if said := outdated(t); said["pod excl/plain"] != "outboundPorts was empty and is [8081]" || said["pod excl/ports"] != "" {
+				return fmt.Errorf("osm check does not name the pods to restart, but %v", said)
+			}
+			return nil
+		})
 		start(t, "merged", `openservicemesh.io/outbound-port-exclusion-list: "8082"`, `"outboundPorts":[8081,8082]`)
 		reaches(t, "merged", 8081, true)
 		reaches(t, "merged", 8082, true)
@@ -86,6 +93,9 @@ func TestExclusions(t *testing.T) {
 		kubectl(t, "delete", "pod", "plain", "-n", exclusionNamespace)
 		start(t, "plain", "", `"outboundPorts":[8081]`)
 		reaches(t, "plain", 8081, true)
+		if said := outdated(t); said["pod excl/plain"] != "" || said["pod excl/merged"] != "" || said["pod excl/only"] == "" {
+			t.Errorf("osm check names pods that were started anew, or not those that were not: %v", said)
+		}
 	})
 	t.Run("address ranges and interfaces of the mesh", func(t *testing.T) {
 		meshConfig(t, `{"spec":{"traffic":{"outboundIPRangeExclusionList":["203.0.113.10/32"]}}}`)
@@ -101,4 +111,21 @@ func TestExclusions(t *testing.T) {
 			t.Errorf("want a refusal, got %v\n%s", err, out)
 		}
 	})
+}
+
+// outdated is what osm check says about pods that are redirected otherwise than they would be now.
+func outdated(t *testing.T) map[string]string {
+	t.Helper()
+	out, err := mesh.Output(t.Context(), "osm", "check", "-o", "json")
+	var results []struct{ ID, Object, Message string }
+	if jsonErr := json.Unmarshal([]byte(out), &results); jsonErr != nil {
+		t.Fatalf("osm check: %v %v\n%s", jsonErr, err, out) // it may fail for other reasons and still say all
+	}
+	said := map[string]string{}
+	for _, r := range results {
+		if r.ID == "redirection-current" {
+			_, said[r.Object], _ = strings.Cut(r.Message, "have now: ")
+		}
+	}
+	return said
 }

@@ -25,6 +25,7 @@ type builder struct {
 	clusters map[string]ir.Cluster
 	trusts   map[string]ir.Trust
 	routes   map[string]*ir.RouteConfig
+	greeting map[uint16]bool // see greetingPorts
 }
 
 func (b *builder) addCluster(c ir.Cluster) {

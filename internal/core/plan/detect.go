@@ -44,22 +44,23 @@ func grantsBytes(g traffictarget.Grant, target uint16) bool {
 	return !g.Requests && slices.Contains(g.TCPPorts, target)
 }
 
-// serverFirstOn reports whether callers dial a server that speaks first on a port number. Nothing is detected there: the
+// greetingPorts are the port numbers on which the proxy dials a server that speaks first. Nothing is detected there: the
 // server's greeting would wait, since ports are all that Envoy's inspectors can be limited to.
-func (b *builder) serverFirstOn(to uint16) bool {
-	for _, svc := range b.planner.snap.Services {
+func (b *builder) greetingPorts(upstreams []*snapshot.Service) map[uint16]bool {
+	out := map[uint16]bool{}
+	for _, svc := range upstreams {
 		for _, p := range b.planner.ports[svc.ID] {
-			if p.Protocol == meshid.TCPServerFirst && dialled(svc, p) == to {
-				return true
+			if p.Protocol == meshid.TCPServerFirst {
+				out[dialled(svc, p)] = true
 			}
 		}
 	}
-	return false
+	return out
 }
 
 // detected gives an outbound HTTP chain a twin for what is no HTTP, where that is looked for.
 func (b *builder) detected(port snapshot.ServicePort, chain ir.Chain, id meshid.Service, takes bool, raw func() []ir.Target) []ir.Chain {
-	if !b.detects(port, takes) || b.serverFirstOn(chain.Match.Port) {
+	if !b.detects(port, takes) || b.greeting[chain.Match.Port] {
 		return []ir.Chain{chain}
 	}
 	twin := ir.Chain{Name: names.OutboundChain(id, port.Port, meshid.TCP), About: chain.About, Match: chain.Match, Protocol: meshid.TCP, TCP: raw(), Idle: b.bytesIdle(b.planner.serviceOf(id))}

@@ -17,7 +17,9 @@ func (b *builder) outbound() *ir.Listener {
 	mesh := b.planner.snap.Mesh
 	l := &ir.Listener{Passthrough: mesh.Egress}
 	claimed := map[netip.AddrPort]bool{}
-	for _, svc := range b.upstreams() {
+	upstreams := b.upstreams()
+	b.greeting = b.greetingPorts(upstreams)
+	for _, svc := range upstreams {
 		for _, port := range b.planner.ports[svc.ID] {
 			l.Chains = append(l.Chains, b.podChains(svc, port, claimed)...)
 			if chain, ok := b.outboundChain(svc, port, claimed); ok {
