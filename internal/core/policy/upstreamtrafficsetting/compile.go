@@ -163,7 +163,7 @@ func compile(o *policyv1.UpstreamTrafficSetting) (*Setting, error) {
 			return nil, err
 		}
 	}
-	return s, nil
+	return s, inMesh(o)
 }
 
 // maxDuration bounds what is written to the proxy: it refuses whole configurations over a duration it cannot hold.

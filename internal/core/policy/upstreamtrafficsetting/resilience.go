@@ -146,6 +146,31 @@ func fault(field string, in *policyv1.FaultInjectionSpec) (*ir.Fault, error) {
 	return out, nil
 }
 
+// inMesh refuses what only proxies of services do, or only for them, when the host is none: it would have no effect.
+func inMesh(o *policyv1.UpstreamTrafficSetting) error {
+	if _, cluster := service(o.Spec.Host); cluster {
+		return nil
+	}
+	vain := func(field string) error {
+		return fmt.Errorf("%s: spec.host %q is no service of the mesh; for hosts outside of it connectionSettings and outlierDetection count", field, o.Spec.Host)
+	}
+	if o.Spec.FaultInjection != nil {
+		return vain("spec.faultInjection")
+	}
+	for i, r := range o.Spec.HTTPRoutes {
+		field := fmt.Sprintf("spec.httpRoutes[%d]", i)
+		switch {
+		case r.FaultInjection != nil:
+			return vain(field + ".faultInjection")
+		case r.Timeout != "":
+			return vain(field + ".timeout")
+		case r.IdleTimeout != "":
+			return vain(field + ".idleTimeout")
+		}
+	}
+	return nil
+}
+
 // resilience reads what single routes have beside their limits.
 func (r *Route) resilience(field string, in policyv1.HTTPRouteSpec) error {
 	for _, t := range []struct {
