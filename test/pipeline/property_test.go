@@ -13,6 +13,7 @@ import (
 
 	access "openservicemesh.io/osm/api/smi/access/v1alpha3"
 	specs "openservicemesh.io/osm/api/smi/specs/v1alpha4"
+	split "openservicemesh.io/osm/api/smi/split/v1alpha2"
 	"openservicemesh.io/osm/internal/core/meshid"
 	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/core/plan"
@@ -21,26 +22,42 @@ import (
 	"openservicemesh.io/osm/internal/pipeline"
 )
 
-// TestPolicyMeansWhatItSays draws policies at random, among them many that are wrong, and compares what the generated
-// resources let through with what the policy says.
+// TestPolicyMeansWhatItSays draws policies at random, among them many that are wrong, in both modes and with splits, and
+// compares what the generated resources (routes, rules about connections and about requests) let through, and to whom, with
+// what the policy says.
 func TestPolicyMeansWhatItSays(t *testing.T) {
-	evaluations, ends := 0, map[string]int{}
+	evaluations, moved, permissive, ends := 0, 0, 0, map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
 		for range 3 {
 			p := drawPolicies(t)
+			p.Permissive, p.Splits = pick(t, false, false, false, true), drawSplits(t)
 			m := newModelMesh(p)
 			for range 40 {
 				c := drawCall(t)
+				if c.req == nil && c.port == undeclaredPort && p.splitOf(c.to) != nil {
+					continue // bytes of such a port follow rules of their own, which cases show
+				}
 				evaluations++
-				got, want := m.end(c), p.judge(c.from.String(), c.to.String(), int(c.port), c.req)
+				got, want, leaf := m.outcome(c), p.judge(c), p.leaf(c)
 				ends[want]++
-				if got != want {
-					t.Fatalf("%s → %s:%d %+v ends %q, the policy says %q", c.from, c.to, c.port, c.req, got, want)
+				if leaf != c.to {
+					moved++
+				}
+				if p.Permissive {
+					permissive++
+				}
+				if got.String() != want {
+					t.Fatalf("%s → %s:%d %+v ends %q, the policy says %q: %s", c.from, c.to, c.port, c.req, got, want, got.By)
+				}
+				if at := fmt.Sprintf("shop/%s|%d", leaf, c.port); got.Cluster != "" && strings.TrimSuffix(got.Cluster, "|tcp") != at {
+					t.Fatalf("%s → %s:%d %+v goes to %s, the policy says %s", c.from, c.to, c.port, c.req, got.Cluster, at)
 				}
 			}
 		}
 	})
 	require.GreaterOrEqual(t, evaluations, 10_000)
+	require.Greater(t, moved, 500, "few calls are split")
+	require.Greater(t, permissive, 1000)
 	for _, end := range []string{"refused", "reset", "connected", "answered 200", "answered 403", "answered 404", "answered 503"} {
 		require.Greater(t, ends[end], 50, "the drawn policies show too little: %v", ends)
 	}
@@ -93,6 +110,28 @@ var (
 	modelDestinations = []meshid.Identity{{Namespace: "shop", ServiceAccount: "x"}, {Namespace: "shop", ServiceAccount: "y"}}
 	modelPorts        = []uint16{8080, 7001, 7002, undeclaredPort} // the first takes requests
 )
+
+// modelServices are the services of shop, sorted: one for each destination, and one that is only a name.
+var modelServices = []string{modelRoot, "x", "y"}
+
+const modelRoot = "root"
+
+func drawSplits(t *rapid.T) []*split.TrafficSplit {
+	var out []*split.TrafficSplit
+	for i := range rapid.IntRange(0, 3).Draw(t, "splits") {
+		o := &split.TrafficSplit{ObjectMeta: metav1.ObjectMeta{Namespace: usually(t, "shop", "client"), Name: fmt.Sprintf("s%d", i)}}
+		o.Spec.Service = usually(t, pick(t, modelRoot, modelRoot, "x"), "nope") + usually(t, pick(t, "", ".shop", ".shop.svc.cluster.local"), ".client")
+		for range usually(t, pick(t, 1, 2, 2, 3), 0) {
+			o.Spec.Backends = append(o.Spec.Backends,
+				split.TrafficSplitBackend{Service: usually(t, pick(t, "x", "y", "y", modelRoot), "nope"), Weight: usually(t, pick(t, 0, 1, 2, 3), -1)})
+		}
+		for range pick(t, 0, 0, 1, 2) {
+			o.Spec.Matches = append(o.Spec.Matches, split.TrafficSplitMatch{Kind: usually(t, "HTTPRouteGroup", "TCPRoute"), Name: usually(t, pick(t, "g0", "g1"), "nope")})
+		}
+		out = append(out, o)
+	}
+	return out
+}
 
 // undeclaredPort says nothing about what it takes.
 const undeclaredPort = 6379
@@ -164,19 +203,24 @@ func pick[T any](t *rapid.T, from ...T) T { return rapid.SampledFrom(from).Draw(
 
 // modelCall is one call of the model mesh.
 type modelCall struct {
-	from, to meshid.Identity
-	port     uint16
-	req      *sim.Request
+	from meshid.Identity
+	// to is one of modelServices.
+	to   string
+	port uint16
+	req  *sim.Request
+	// pick chooses among weighted backends.
+	pick uint32
 }
 
 func drawCall(t *rapid.T) modelCall {
-	c := modelCall{from: pick(t, modelSources...), to: pick(t, modelDestinations...), port: pick(t, modelPorts[0], modelPorts[0], modelPorts[0], modelPorts[1], modelPorts[2], modelPorts[3])}
+	c := modelCall{from: pick(t, modelSources...), to: pick(t, modelRoot, modelRoot, "x", "y"), pick: pick[uint32](t, 0, 1, 2, 3, 5, 9),
+		port: pick(t, modelPorts[0], modelPorts[0], modelPorts[0], modelPorts[1], modelPorts[2], modelPorts[3])}
 	if c.port == modelPorts[0] || c.port == undeclaredPort && pick(t, true, false) {
 		c.req = &sim.Request{
 			Method: pick(t, "GET", "POST", "PUT"), Path: pick(t, "/", "/a", "/b", "/c", "/a/b", "/aa", "/a?q=/b"),
 			Host: pick(t, ".shop", ".shop.svc", fmt.Sprintf(".shop:%d", c.port)), Headers: map[string]string{},
 		}
-		c.req.Host = c.to.ServiceAccount + c.req.Host
+		c.req.Host = c.to + c.req.Host
 		for range rapid.IntRange(0, 2).Draw(t, "headers") {
 			c.req.Headers[pick(t, "x-a", "x-b")] = pick(t, "1", "2", "12")
 		}
@@ -186,6 +230,7 @@ func drawCall(t *rapid.T) modelCall {
 
 // modelMesh is the resources generated for a policy.
 type modelMesh struct {
+	policy  policySet
 	view    *pipeline.View
 	proxies map[meshid.Identity]*sim.Proxy
 }
@@ -193,22 +238,19 @@ type modelMesh struct {
 func modelAddr(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}) }
 
 func newModelMesh(p policySet) *modelMesh {
-	parts := snapshot.Parts{Mesh: snapshot.Mesh{TrustDomain: "td", Detect: true}, Endpoints: snapshot.Endpoints{}, Policies: p.objects()}
+	parts := snapshot.Parts{Mesh: snapshot.Mesh{TrustDomain: "td", Detect: true, Permissive: p.Permissive}, Endpoints: snapshot.Endpoints{}, Policies: p.objects()}
 	add := func(i int, id meshid.Identity) *snapshot.Pod {
 		pod := &snapshot.Pod{ID: meshid.Pod{Namespace: id.Namespace, Name: id.ServiceAccount, UID: id.String()}, Identity: id, ProxyUUID: "x",
 			Labels: map[string]string{"app": id.String()}, IPs: []netip.Addr{modelAddr(i)}}
 		parts.Pods = append(parts.Pods, pod)
 		return pod
 	}
+	parts.Services = append(parts.Services,
+		&snapshot.Service{ID: meshid.Service{Namespace: "shop", Name: modelRoot}, ClusterIPs: []netip.Addr{modelAddr(100)}, Ports: modelServicePorts()})
 	for i, id := range modelDestinations {
 		pod := add(i, id)
-		svc := &snapshot.Service{ID: meshid.Service{Namespace: id.Namespace, Name: id.ServiceAccount}, ClusterIPs: []netip.Addr{modelAddr(100 + i)}, Selector: pod.Labels}
-		for j, port := range modelPorts {
-			protocol := meshid.TCP
-			if j == 0 || port == undeclaredPort {
-				protocol = meshid.HTTP
-			}
-			svc.Ports = append(svc.Ports, snapshot.ServicePort{Port: port, TargetPort: port, Protocol: protocol, Undeclared: port == undeclaredPort})
+		svc := &snapshot.Service{ID: meshid.Service{Namespace: id.Namespace, Name: id.ServiceAccount}, ClusterIPs: []netip.Addr{modelAddr(101 + i)}, Selector: pod.Labels, Ports: modelServicePorts()}
+		for _, port := range modelPorts {
 			parts.Endpoints[meshid.ServicePort{Service: svc.ID, Port: port}] = []snapshot.Endpoint{{Addr: netip.AddrPortFrom(modelAddr(i), port), Pod: pod.ID}}
 		}
 		parts.Services = append(parts.Services, svc)
@@ -220,7 +262,7 @@ func newModelMesh(p policySet) *modelMesh {
 	if err != nil {
 		panic(err)
 	}
-	m := &modelMesh{view: view, proxies: map[meshid.Identity]*sim.Proxy{}}
+	m := &modelMesh{policy: p, view: view, proxies: map[meshid.Identity]*sim.Proxy{}}
 	for _, pod := range parts.Pods {
 		var key plan.Key
 		key, _ = view.Place(pod.ID)
@@ -230,8 +272,23 @@ func newModelMesh(p policySet) *modelMesh {
 	return m
 }
 
+func modelServicePorts() []snapshot.ServicePort {
+	var out []snapshot.ServicePort
+	for j, port := range modelPorts {
+		protocol := meshid.TCP
+		if j == 0 || port == undeclaredPort {
+			protocol = meshid.HTTP
+		}
+		out = append(out, snapshot.ServicePort{Port: port, TargetPort: port, Protocol: protocol, Undeclared: port == undeclaredPort})
+	}
+	return out
+}
+
 func (p policySet) objects() snapshot.Policies {
 	out := map[string][]snapshot.Object{}
+	for _, o := range p.Splits {
+		out["TrafficSplit"] = append(out["TrafficSplit"], o)
+	}
 	for _, o := range p.Groups {
 		out["HTTPRouteGroup"] = append(out["HTTPRouteGroup"], o)
 	}
@@ -245,7 +302,9 @@ func (p policySet) objects() snapshot.Policies {
 }
 
 // end is how a call ends in the generated resources.
-func (m *modelMesh) end(c modelCall) string {
+func (m *modelMesh) end(c modelCall) string { return m.outcome(c).String() }
+
+func (m *modelMesh) outcome(c modelCall) sim.Outcome {
 	at := func(to netip.AddrPort) *sim.Proxy {
 		for i, id := range modelDestinations {
 			if to.Addr() == modelAddr(i) {
@@ -254,10 +313,10 @@ func (m *modelMesh) end(c modelCall) string {
 		}
 		return nil
 	}
-	i := slices.Index(modelDestinations, c.to)
-	out, err := sim.FromMesh(m.proxies[c.from], at, sim.Call{To: netip.AddrPortFrom(modelAddr(100+i), c.port), HTTP: c.req})
+	i := slices.Index(modelServices, c.to)
+	out, err := sim.FromMesh(m.proxies[c.from], at, sim.Call{To: netip.AddrPortFrom(modelAddr(100+i), c.port), HTTP: c.req, Pick: m.policy.picks(c)})
 	if err != nil {
-		return err.Error()
+		return sim.Outcome{End: sim.End(err.Error())}
 	}
-	return out.String()
+	return out
 }
