@@ -35,10 +35,24 @@ func installed(t *testing.T, packages map[string]string) {
 		if found, err := filepath.Glob(program); err == nil && len(found) > 0 {
 			continue
 		}
-		if out, err := exec.CommandContext(t.Context(), "apt-get", "install", "-y", "--no-install-recommends", pkg).CombinedOutput(); err != nil {
-			t.Fatalf("%s is not there, and apt-get install %s failed: %v\n%s", program, pkg, err, out)
+		if out, err := aptGet(t, "install", "-y", "--no-install-recommends", pkg); err != nil {
+			// The lists of packages may be old, or not there yet.
+			if more, err := aptGet(t, "update"); err != nil {
+				t.Fatalf("%s is not there, apt-get install %s failed, and so did apt-get update: %v\n%s%s", program, pkg, err, out, more)
+			}
+			if out, err := aptGet(t, "install", "-y", "--no-install-recommends", pkg); err != nil {
+				t.Fatalf("%s is not there, and apt-get install %s failed: %v\n%s", program, pkg, err, out)
+			}
 		}
 	}
+}
+
+func aptGet(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "apt-get", args...)
+	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+	out, err := cmd.CombinedOutput()
+	return string(out), err
 }
 
 // closedMesh is a mesh in SMI mode without passthrough.
