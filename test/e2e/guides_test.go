@@ -100,7 +100,10 @@ func runPage(t *testing.T, file string, going leaving) {
 			going.remove(context.WithoutCancel(t.Context()), s.Command)
 			continue
 		}
-		going.wait(t, strings.TrimPrefix(s.Command, createsNamespace))
+		if ns, creates := strings.CutPrefix(s.Command, createsNamespace); creates {
+			going.wait(t, ns)
+			gone(t, ns)
+		}
 		if err := sh.step(s); err != nil {
 			t.Errorf("%s:%d: %v", filepath.Base(file), s.Line, err)
 		}

@@ -38,12 +38,18 @@ func peers(t *testing.T, names ...string) {
 	}
 }
 
+// gone removes a namespace that an earlier test has left or is leaving.
+func gone(t *testing.T, name string) {
+	t.Helper()
+	if _, err := mesh.Run(t.Context(), "kubectl", "get", "namespace", name); err == nil {
+		kubectl(t, "delete", "namespace", name, "--ignore-not-found", "--wait", "--timeout=60s")
+	}
+}
+
 // outsideNamespace makes a namespace that is not in the mesh; it goes when the test ends.
 func outsideNamespace(t *testing.T, name string) {
 	t.Helper()
-	if _, err := mesh.Run(t.Context(), "kubectl", "get", "namespace", name); err == nil {
-		kubectl(t, "delete", "namespace", name, "--wait", "--timeout=60s")
-	}
+	gone(t, name)
 	kubectl(t, "create", "namespace", name)
 	t.Cleanup(func() {
 		if _, err := mesh.Run(context.Background(), "kubectl", "delete", "namespace", name, "--wait=false"); err != nil {
