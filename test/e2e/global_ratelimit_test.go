@@ -45,19 +45,23 @@ func TestGlobalRateLimit(t *testing.T) {
 		wantCounters(t, "global-rate", "server", local, map[string]int64{"ok": 3, "over_limit": 7, "error": 0})
 		client.want(t, 0, "X-Ratelimit-Remaining: 0", "get", url+"/look")
 	})
-	t.Run("by route and header, with another status", func(t *testing.T) {
+	t.Run("by route and header", func(t *testing.T) {
 		globalLimits(t, `  rateLimit:
     global:
       http:
-        {SERVICE, failOpen: false, responseStatusCode: 503, descriptors: [{entries: [{genericKey: {key: my_key, value: my_value}}]}]}
+        {SERVICE, failOpen: false, enableXRateLimitHeaders: true, descriptors: [{entries: [{genericKey: {key: my_key, value: my_value}}]}]}
   httpRoutes:
   - path: .*
     rateLimit:
       global: {descriptors: [{entries: [{genericKey: {key: route, value: buy}}]}, {entries: [{requestHeader: {name: x-user, key: user}}]}]}
 `)
 		configured(t, "global-rate", "server", `"descriptor_value": "buy"`)
-		client.wantLoad(t, loadCounts{200: 1, 503: 1}, "-url", url+"/buy", "-count", "2", "-H", "X-User: careful")
-		client.wantLoad(t, loadCounts{503: 2}, "-url", url+"/buy", "-count", "2", "-H", "X-User: other")
+		client.wantLoad(t, loadCounts{200: 1, 429: 1}, "-url", url+"/buy", "-count", "2", "-H", "X-User: careful")
+		client.wantLoad(t, loadCounts{429: 2}, "-url", url+"/buy", "-count", "2", "-H", "X-User: other")
+	})
+	t.Run("another status", func(t *testing.T) {
+		globalLimits(t, "  rateLimit: {global: {http: {SERVICE, responseStatusCode: 503, descriptors: [{entries: [{genericKey: {key: my_key, value: my_value}}]}]}}}\n")
+		client.want(t, 0, "503 Service Unavailable", "get", url+"/look")
 	})
 	t.Run("connections", func(t *testing.T) {
 		globalLimits(t, "  rateLimit: {global: {tcp: {SERVICE, failOpen: false, descriptors: [{entries: [{key: bytes, value: all}]}]}}}\n")

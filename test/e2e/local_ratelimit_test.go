@@ -26,10 +26,11 @@ func TestLocalRateLimit(t *testing.T) {
 
 	t.Run("virtual host", func(t *testing.T) {
 		permissive(t, true)
-		// With the first limit the chain gets a filter: a connection made before is told to end with its next answer.
+		// With the first limit the chain gets a filter. The connections of before, one for each of the caller's threads,
+		// are told to end with their next answer.
 		localLimits(t, "  rateLimit: {local: {http: {requests: 1000, unit: hour}}}\n")
 		configured(t, "local-rate", "server", `"max_tokens": 1000`)
-		client.want(t, 0, "200 OK", "get", url+"/anything")
+		client.wantLoad(t, loadCounts{200: 40}, "-url", url+"/anything", "-count", "40", "-concurrency", "10", "-keepalive=false")
 		localLimits(t, "  rateLimit: {local: {http: {requests: 3, unit: hour, burst: 2}}}\n")
 		configured(t, "local-rate", "server", `"max_tokens": 5`)
 		client.wantLoad(t, loadCounts{200: 5, 429: 7}, "-url", url+"/anything", "-count", "12")
