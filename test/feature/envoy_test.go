@@ -27,6 +27,7 @@ import (
 	"openservicemesh.io/osm/internal/core/envoy"
 	"openservicemesh.io/osm/internal/testkit/envoycheck"
 	"openservicemesh.io/osm/internal/testkit/figure"
+	"openservicemesh.io/osm/internal/testkit/freeport"
 	"openservicemesh.io/osm/internal/testkit/xdsserver"
 	"openservicemesh.io/osm/internal/testkit/xdstest"
 	"openservicemesh.io/osm/internal/xds"
@@ -66,14 +67,6 @@ func (r *recorder) count() (streams, resources int) {
 	return r.streams, r.resources
 }
 
-func freePort(t *testing.T) uint32 {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer func() { _ = l.Close() }()
-	return uint32(l.Addr().(*net.TCPAddr).Port)
-}
-
 const bootstrap = `{
  "node": {"id": "pretends-to-be-another", "cluster": "x"},
  "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": %d}}},
@@ -97,7 +90,7 @@ const bootstrap = `{
 func startEnvoy(t *testing.T, s *xdsserver.Server) *sidecar {
 	t.Helper()
 	dir := t.TempDir()
-	e := &sidecar{admin: freePort(t), port: freePort(t), log: &bytes.Buffer{}, client: &http.Client{Timeout: 2 * time.Second}}
+	e := &sidecar{admin: uint32(freeport.Get(t)), port: uint32(freeport.Get(t)), log: &bytes.Buffer{}, client: &http.Client{Timeout: 2 * time.Second}}
 	ca := filepath.Join(dir, "ca.pem")
 	require.NoError(t, os.WriteFile(ca, s.RootPEM, 0o600))
 	_, port, err := net.SplitHostPort(s.Address)

@@ -27,6 +27,7 @@ import (
 	"openservicemesh.io/osm/internal/pipeline"
 	"openservicemesh.io/osm/internal/render"
 	"openservicemesh.io/osm/internal/testkit/envoycheck"
+	"openservicemesh.io/osm/internal/testkit/freeport"
 )
 
 // realServerIP is the address of the pod behind every service of realInput.
@@ -57,7 +58,7 @@ func newRealMeshWith(t *testing.T, permissive bool, more string) *realMesh {
 	m := &realMesh{ca: newAuthority(t), ports: map[string]int{}, admins: map[string]string{}, servers: []string{realServerIP}}
 	pairs := []string{"PERMISSIVE", strconv.FormatBool(permissive)}
 	for _, p := range []string{"PORT_WEB", "PORT_RPC", "PORT_DB", "PORT_ADMIN", "PORT_METRICS", "PORT_LIMITS", "PORT_AUTHZ"} {
-		m.ports[p] = freePort(t)
+		m.ports[p] = int(freeport.Get(t))
 		pairs = append(pairs, p, strconv.Itoa(m.ports[p]))
 	}
 	input := realInput
@@ -76,15 +77,6 @@ func newRealMeshWith(t *testing.T, permissive bool, more string) *realMesh {
 	return m
 }
 
-// freePort finds a port that is free on every loopback address.
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "0.0.0.0:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 func (m *realMesh) addr(ip, port string) string { return fmt.Sprintf("%s:%d", ip, m.ports[port]) }
 
 // start runs the sidecar of a service account with a certificate of the principal.
@@ -95,7 +87,7 @@ func (m *realMesh) start(t *testing.T, name, principal string) {
 	b, err := envoycheck.Static(m.view.Config(p.Key), m.view.Endpoints, m.ca.issue(t, principal))
 	require.NoError(t, err)
 	m.onLoopback(t, b, m.podIP(t, p))
-	admin := freePort(t)
+	admin := int(freeport.Get(t))
 	b.Admin = &bootstrapv3.Admin{Address: tcpAddress("127.0.0.1", uint32(admin))}
 	m.admins[name] = fmt.Sprintf("127.0.0.1:%d", admin)
 	runEnvoy(t, b)

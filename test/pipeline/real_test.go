@@ -17,6 +17,7 @@ import (
 	"openservicemesh.io/osm/internal/core/snapshot"
 	"openservicemesh.io/osm/internal/pipeline"
 	"openservicemesh.io/osm/internal/testkit/envoycheck"
+	"openservicemesh.io/osm/internal/testkit/freeport"
 )
 
 // realPair starts the applications, the server's sidecar and the client's.
@@ -135,7 +136,7 @@ func TestRealPassthroughIsNoLoop(t *testing.T) {
 	b, err := envoycheck.Static(view.Config(p.Key), view.Endpoints, ca.issue(t, "client.client.cluster.local"))
 	require.NoError(t, err)
 	require.Len(t, b.StaticResources.Listeners, 1)
-	port := freePort(t)
+	port := int(freeport.Get(t))
 	b.StaticResources.Listeners[0].Address = tcpAddress("127.0.0.1", uint32(port))
 	runEnvoy(t, b)
 	addr := fmt.Sprintf("127.0.0.1:%d", port)

@@ -30,6 +30,7 @@ import (
 	"openservicemesh.io/osm/internal/app/crds"
 	"openservicemesh.io/osm/internal/obs"
 	"openservicemesh.io/osm/internal/obs/errcode"
+	"openservicemesh.io/osm/internal/testkit/freeport"
 )
 
 var quiet = slog.New(slog.DiscardHandler)
@@ -157,14 +158,6 @@ func TestSetUpOutlastsTheAPIServer(t *testing.T) {
 		"cannot create MeshConfig osm-system/osm-mesh-config from ConfigMap preset-mesh-config key preset-mesh-config.json: spec.sidecar.logLevel")
 }
 
-func freePort(t *testing.T) int {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
-}
-
 func TestRunIsWellOnlyWhenAllIsInPlace(t *testing.T) {
 	c, dyn := cluster([]runtime.Object{presetMap(map[string]string{"preset-mesh-config.json": presetJSON})})
 	hold := make(chan struct{})
@@ -173,7 +166,7 @@ func TestRunIsWellOnlyWhenAllIsInPlace(t *testing.T) {
 		return false, nil, nil
 	})
 	cfg := config()
-	cfg.HTTPPort = freePort(t)
+	cfg.HTTPPort = int(freeport.Get(t))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- Run(ctx, cfg, c, obs.NewMetrics(), quiet) }()
@@ -212,7 +205,7 @@ func TestRunEndsWhenItCannotServeOrSetUp(t *testing.T) {
 	c, _ := cluster([]runtime.Object{presetMap(map[string]string{"preset-mesh-config.json": presetJSON})})
 	require.ErrorContains(t, Run(t.Context(), cfg, c, obs.NewMetrics(), quiet), "HTTP server on :"+strconv.Itoa(cfg.HTTPPort))
 
-	cfg.HTTPPort = freePort(t)
+	cfg.HTTPPort = int(freeport.Get(t))
 	c, _ = cluster(nil)
 	require.ErrorContains(t, Run(t.Context(), cfg, c, obs.NewMetrics(), quiet), "preset-mesh-config")
 }

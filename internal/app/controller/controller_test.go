@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -40,6 +39,7 @@ import (
 	"openservicemesh.io/osm/internal/obs"
 	"openservicemesh.io/osm/internal/testkit/deltaclient"
 	"openservicemesh.io/osm/internal/testkit/figure"
+	"openservicemesh.io/osm/internal/testkit/freeport"
 )
 
 const patience = 20 * time.Second
@@ -55,13 +55,6 @@ type world struct {
 	err     error // of the program, once done
 	conns   []*grpc.ClientConn
 	log     bytes.Buffer
-}
-
-func freeAddress(t *testing.T) string {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer ln.Close()
-	return ln.Addr().String()
 }
 
 func meshConfig(permissive, debug bool) *unstructured.Unstructured {
@@ -102,7 +95,7 @@ func newWorld(t *testing.T) *world {
 	require.NoError(t, fs.Parse([]string{"--mesh-name=osm", "--osm-namespace=osm-system", "--validator-webhook-config=osm-validator-mesh-osm"}))
 	require.NoError(t, o.Check())
 	metrics := obs.NewMetrics()
-	at := addresses{ads: freeAddress(t), http: freeAddress(t), debug: freeAddress(t), webhook: freeAddress(t), admin: freeAddress(t)}
+	at := addresses{ads: freeport.Address(t), http: freeport.Address(t), debug: freeport.Address(t), webhook: freeport.Address(t), admin: freeport.Address(t)}
 	w.program = newProgram(o, clientset.Of(kube), w.dynamic, obs.NewLogging(&w.log, false, metrics.ErrorCode), metrics, at)
 	w.program.lameDuck = 50 * time.Millisecond
 	return w

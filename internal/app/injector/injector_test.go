@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -29,6 +28,7 @@ import (
 	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/core/podpatch"
 	"openservicemesh.io/osm/internal/obs"
+	"openservicemesh.io/osm/internal/testkit/freeport"
 )
 
 func options(t *testing.T, args ...string) Options {
@@ -88,14 +88,6 @@ func TestNativeSidecars(t *testing.T) {
 	}
 }
 
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer ln.Close()
-	return ln.Addr().String()
-}
-
 // Two replicas on one cluster: both inject with certificates the API server trusts, and they write one configuration once.
 func TestTwoReplicas(t *testing.T) {
 	kube := fake.NewClientset(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
@@ -109,7 +101,7 @@ func TestTwoReplicas(t *testing.T) {
 	for range 2 {
 		metrics := obs.NewMetrics()
 		logging := obs.NewLogging(io.Discard, false, metrics.ErrorCode)
-		p := &program{o: options(t), kube: kube, dyn: dyn, logging: logging, log: logging.Logger("test"), metrics: metrics, webhookAddr: freeAddr(t), healthAddr: freeAddr(t)}
+		p := &program{o: options(t), kube: kube, dyn: dyn, logging: logging, log: logging.Logger("test"), metrics: metrics, webhookAddr: freeport.Address(t), healthAddr: freeport.Address(t)}
 		require.NoError(t, p.start(ctx))
 		go func() { ended <- p.run(ctx) }()
 		replicas = append(replicas, p)

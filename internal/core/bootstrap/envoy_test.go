@@ -34,6 +34,7 @@ import (
 	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/core/probe"
 	"openservicemesh.io/osm/internal/testkit/envoycheck"
+	"openservicemesh.io/osm/internal/testkit/freeport"
 )
 
 func TestEnvoyAcceptsTheBootstrap(t *testing.T) {
@@ -74,7 +75,7 @@ func TestEnvoyWaitsForItsConfiguration(t *testing.T) {
 	defer app.Close()
 	appPort := portOf(t, app.URL)
 	ads := startADS(t, serverTLS)
-	ready, probes, admin := freePort(t), freePort(t), freePort(t)
+	ready, probes, admin := freeport.Get(t), freeport.Get(t), freeport.Get(t)
 
 	target := func(container, path string, timeout time.Duration) probe.Target {
 		return probe.Target{Kind: probe.Liveness, Container: container, Mode: probe.HTTP, ListenPort: probes,
@@ -275,14 +276,6 @@ func body(t *testing.T, u string) string {
 	require.NoError(t, err)
 	require.Equal(t, 200, resp.StatusCode, string(b))
 	return string(b)
-}
-
-func freePort(t *testing.T) uint16 {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer ln.Close()
-	return uint16(ln.Addr().(*net.TCPAddr).Port)
 }
 
 func portOf(t *testing.T, raw string) uint16 {
