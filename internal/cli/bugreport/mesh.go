@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,6 +14,7 @@ import (
 
 	configv1alpha2 "openservicemesh.io/osm/api/config/v1alpha2"
 	"openservicemesh.io/osm/api/scheme"
+	"openservicemesh.io/osm/internal/adminapi"
 	"openservicemesh.io/osm/internal/core/names"
 )
 
@@ -74,6 +76,10 @@ func (c *collector) controlPlane(ctx context.Context) error {
 		for _, page := range []struct{ file, path string }{{"version.json", "version"}, {"metrics.txt", "metrics"}} {
 			text, err := c.Get(ctx, p.Namespace, p.Name, port, page.path)
 			c.file("control-plane/"+p.Name+"/"+page.file, text, err)
+		}
+		if p.Labels[names.LabelApp] == names.Controller {
+			text, err := c.Get(ctx, p.Namespace, p.Name, names.PortControllerAdmin, strings.TrimPrefix(adminapi.PathProxies, "/"))
+			c.file("control-plane/"+p.Name+"/proxies.json", text, err)
 		}
 	}
 	return err

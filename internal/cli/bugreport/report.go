@@ -127,7 +127,8 @@ func (c *collector) readme(ctx context.Context) {
 	text := `This archive was made by "osm support bug-report" ` + c.Version + `.
 
 namespaces.yaml     the namespaces of the mesh
-control-plane/      pods, deployments, webhooks, custom resource definitions, health and metrics of the control plane
+control-plane/      pods, deployments, webhooks, custom resource definitions, versions and metrics of the control plane, and how
+                    far each proxy is
 control-plane/logs/ its logs
 policies/           MeshConfig and every policy object
 render/             what the configuration of every proxy is made of
