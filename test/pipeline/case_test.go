@@ -45,7 +45,19 @@ func caseNames(t *testing.T) []string {
 	return out
 }
 
+// readCases keeps what was read: many tests look at every case, and none changes one.
+var readCases = map[string]*testCase{}
+
+// readCase reads a case once; callers must not change it. It is not for tests that run side by side.
 func readCase(t *testing.T, name string) *testCase {
+	t.Helper()
+	if readCases[name] == nil {
+		readCases[name] = readCaseAnew(t, name)
+	}
+	return readCases[name]
+}
+
+func readCaseAnew(t *testing.T, name string) *testCase {
 	t.Helper()
 	c := &testCase{name: name, dir: filepath.Join("testdata", name)}
 	text, err := os.ReadFile(filepath.Join(c.dir, "in.yaml"))

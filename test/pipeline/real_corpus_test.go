@@ -225,8 +225,7 @@ spec:
   rules: [{kind: HTTPRouteGroup, name: routes, matches: [exact]}]
 `
 	for principal, want := range map[string]int{
-		"a.b.client.cluster.local": 200, "aXb.client.cluster.local": 503, "a-b.client.cluster.local": 503, "a.bXclient.cluster.local": 503,
-		"a.b.client.clusterXlocal": 503, "a.b.client.cluster.local.": 503, "b.client.cluster.local": 503, "x.a.b.client.cluster.local": 503,
+		"a.b.client.cluster.local": 200, "aXb.client.cluster.local": 503, "a.bXclient.cluster.local": 503, "x.a.b.client.cluster.local": 503,
 	} {
 		t.Run(principal, func(t *testing.T) {
 			m := newRealMeshWith(t, false, more)

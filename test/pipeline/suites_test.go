@@ -14,7 +14,7 @@ import (
 // TestEnvoyKnowsTLSParameters keeps the lists of known cipher suites and curves honest: one wrong word in them would have
 // every configuration of a mesh refused.
 func TestEnvoyKnowsTLSParameters(t *testing.T) {
-	c := readCase(t, "protocol-http")
+	c := readCaseAnew(t, "protocol-http")
 	mesh := c.snap.Mesh
 	mesh.TLS = snapshot.TLSParams{CipherSuites: append(tlsparams.Suites(), "[ECDHE-ECDSA-AES128-GCM-SHA256|ECDHE-ECDSA-CHACHA20-POLY1305]"), Curves: tlsparams.Curves()}
 	c.snap.Mesh = mesh
