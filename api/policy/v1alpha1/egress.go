@@ -49,7 +49,7 @@ type EgressSpec struct {
 	// hosts are the names that may be called: the Host header for http, the TLS
 	// server name for https. For https, none means any.
 	// +kubebuilder:validation:MaxItems=65536
-	// +kubebuilder:validation:XValidation:rule="!self.exists(h, h in ['localhost', '127.0.0.1', '::1', '[::1]', '0.0.0.0', '169.254.169.254', 'metadata.google.internal'])",message="a host names the pod or its node and is refused; an Egress is for hosts outside of the cluster"
+	// +kubebuilder:validation:XValidation:rule="!self.exists(h, h in ['localhost', '127.0.0.1', '::1', '[::1]', '0.0.0.0', '169.254.169.254', 'metadata.google.internal'])",messageExpression=`'"' + self.filter(h, h in ['localhost', '127.0.0.1', '::1', '[::1]', '0.0.0.0', '169.254.169.254', 'metadata.google.internal'])[0] + '" names the pod or its node and is refused; an Egress is for hosts outside of the cluster'`,message="a host names the pod or its node and is refused; an Egress is for hosts outside of the cluster"
 	// +optional
 	Hosts []string `json:"hosts,omitempty"`
 
