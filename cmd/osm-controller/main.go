@@ -3,23 +3,16 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/pflag"
 
 	"openservicemesh.io/osm/internal/app/controller"
+	"openservicemesh.io/osm/internal/app/process"
 	"openservicemesh.io/osm/internal/obs"
 )
 
-func main() {
-	if err := run(); err != nil {
-		fmt.Fprintln(os.Stderr, "Error:", err)
-		os.Exit(1)
-	}
-}
+func main() { process.Exit(run()) }
 
 func run() error {
 	var o controller.Options
@@ -28,21 +21,8 @@ func run() error {
 	if err := fs.Parse(os.Args[1:]); err != nil {
 		return err
 	}
-	metrics := obs.NewMetrics()
-	logging, err := obs.Start(o.Verbosity, metrics.ErrorCode)
-	if err != nil {
-		return err
-	}
-	log := logging.Logger("osm-controller/main")
-	if err := o.Check(); err != nil {
-		log.Error("the program cannot start", "error", err)
-		return err
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	defer stop()
-	if err := controller.Run(ctx, o, logging, metrics); err != nil {
-		log.Error("the program ends", "error", err)
-		return err
-	}
-	return nil
+	return process.Program{
+		Name: "osm-controller", Verbosity: o.Verbosity, Check: o.Check,
+		Run: func(ctx context.Context, l *obs.Logging, m *obs.Metrics) error { return controller.Run(ctx, o, l, m) },
+	}.Start()
 }

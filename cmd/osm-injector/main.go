@@ -3,24 +3,17 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 
 	_ "github.com/KimMachineGun/automemlimit" // keep the heap within the container's memory limit
 	"github.com/spf13/pflag"
 
 	"openservicemesh.io/osm/internal/app/injector"
+	"openservicemesh.io/osm/internal/app/process"
 	"openservicemesh.io/osm/internal/obs"
 )
 
-func main() {
-	if err := run(); err != nil {
-		fmt.Fprintln(os.Stderr, "Error:", err)
-		os.Exit(1)
-	}
-}
+func main() { process.Exit(run()) }
 
 func run() error {
 	var o injector.Options
@@ -31,21 +24,8 @@ func run() error {
 	}
 	o.FromEnv(os.Getenv)
 	injector.TuneMemory()
-	metrics := obs.NewMetrics()
-	logging, err := obs.Start(o.Verbosity, metrics.ErrorCode)
-	if err != nil {
-		return err
-	}
-	log := logging.Logger("osm-injector/main")
-	if err := o.Check(); err != nil {
-		log.Error("the program cannot start", "error", err)
-		return err
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	defer stop()
-	if err := injector.Run(ctx, o, logging, metrics); err != nil {
-		log.Error("the program ends", "error", err)
-		return err
-	}
-	return nil
+	return process.Program{
+		Name: "osm-injector", Verbosity: o.Verbosity, Check: o.Check,
+		Run: func(ctx context.Context, l *obs.Logging, m *obs.Metrics) error { return injector.Run(ctx, o, l, m) },
+	}.Start()
 }

@@ -10,6 +10,7 @@ import (
 	accessv1alpha3 "openservicemesh.io/osm/api/smi/access/v1alpha3"
 	specsv1alpha4 "openservicemesh.io/osm/api/smi/specs/v1alpha4"
 	splitv1alpha2 "openservicemesh.io/osm/api/smi/split/v1alpha2"
+	"openservicemesh.io/osm/internal/app/process"
 	"openservicemesh.io/osm/internal/obs"
 	"openservicemesh.io/osm/internal/webhook/validate"
 )
@@ -58,7 +59,7 @@ func smiVersion(w http.ResponseWriter, _ *http.Request) {
 // part of removing a mesh.
 func (p *program) announce(ctx context.Context) {
 	for !p.source.Ready() {
-		if !pause(ctx, readyPoll, nil) {
+		if !process.Pause(ctx, readyPoll, nil) {
 			return
 		}
 	}
@@ -84,21 +85,8 @@ func (p *program) announce(ctx context.Context) {
 				period = reconcilePeriod
 			}
 		}
-		if !pause(ctx, period, changed) {
+		if !process.Pause(ctx, period, changed) {
 			return
 		}
 	}
-}
-
-// pause waits for d or wake; false when ctx ended first.
-func pause(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-wake:
-	case <-t.C:
-	}
-	return true
 }

@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"openservicemesh.io/osm/internal/app/process"
 	"openservicemesh.io/osm/internal/certs"
 	"openservicemesh.io/osm/internal/core/meshid"
 	"openservicemesh.io/osm/internal/core/names"
@@ -202,7 +203,7 @@ func (p *program) health() error {
 // part of removing a mesh.
 func (p *program) announce(ctx context.Context) error {
 	for !p.cluster.Synced() {
-		if !pause(ctx, 20*time.Millisecond, nil) {
+		if !process.Pause(ctx, 20*time.Millisecond, nil) {
 			return nil
 		}
 	}
@@ -211,7 +212,7 @@ func (p *program) announce(ctx context.Context) error {
 		create := !p.announced.Load() || p.o.EnableReconciler
 		if err := p.webhook.Ensure(ctx, p.kube, p.authority.TrustBundle(), create); err != nil {
 			p.log.Error("cannot write the webhook configuration, trying again", "error", err)
-			if !pause(ctx, ensurePause, nil) {
+			if !process.Pause(ctx, ensurePause, nil) {
 				return nil
 			}
 			continue
@@ -223,23 +224,10 @@ func (p *program) announce(ctx context.Context) error {
 		if p.o.EnableReconciler {
 			period = reconcilePeriod
 		}
-		if !pause(ctx, period, changed) {
+		if !process.Pause(ctx, period, changed) {
 			return nil
 		}
 	}
-}
-
-// pause waits for d or wake; false when ctx ended first.
-func pause(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-wake:
-	case <-t.C:
-	}
-	return true
 }
 
 func (p *program) setLevel(s podpatch.Settings) {
