@@ -5,10 +5,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	apiextv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,9 +16,11 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	definitions "openservicemesh.io/osm/api/crds"
+	"openservicemesh.io/osm/api/status"
 	"openservicemesh.io/osm/internal/core/check"
 	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/core/policy"
+	"openservicemesh.io/osm/internal/core/rollout"
 	"openservicemesh.io/osm/internal/core/snapshot"
 )
 
@@ -109,7 +111,7 @@ func (a *app) controlPlaneFacts(ctx context.Context, cluster *Cluster, f *check.
 	for _, s := range addresses.Items {
 		for _, e := range s.Endpoints {
 			if e.Conditions.Ready == nil || *e.Conditions.Ready {
-				f.Ready[s.Labels["kubernetes.io/service-name"]] += len(e.Addresses)
+				f.Ready[s.Labels[discoveryv1.LabelServiceName]] += len(e.Addresses)
 			}
 		}
 	}
@@ -202,7 +204,7 @@ func refusals(o *unstructured.Unstructured) []check.Condition {
 	var out []check.Condition
 	for _, c := range list {
 		m, _ := c.(map[string]any)
-		if m["type"] == "Programmed" && m["status"] == "False" && strings.HasPrefix(fmt.Sprint(m["reason"]), "Rejected") {
+		if m["type"] == status.ConditionProgrammed && m["status"] == "False" && m["reason"] == rollout.ReasonRejected {
 			out = append(out, check.Condition{
 				Object:  snapshot.ObjectRef{Kind: o.GetKind(), Namespace: o.GetNamespace(), Name: o.GetName()},
 				Message: fmt.Sprint(m["message"]),

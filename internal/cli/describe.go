@@ -9,7 +9,6 @@ import (
 
 	"openservicemesh.io/osm/internal/core/describe"
 	"openservicemesh.io/osm/internal/core/meshid"
-	"openservicemesh.io/osm/internal/core/plan"
 )
 
 // describeOptions are the flags of the subcommands of `osm describe`.
@@ -67,7 +66,7 @@ func (a *app) describePod(mesh *meshView, o describeOptions, name podName) error
 		if p.ID.Namespace != name.namespace || p.ID.Name != name.name {
 			continue
 		}
-		d := describe.OfPod(plan.New(mesh.snap), p)
+		d := describe.OfPod(mesh.view.Planner(), p)
 		if written, err := o.output.write(a.Out, d); written || err != nil {
 			return err
 		}
@@ -83,7 +82,7 @@ func (a *app) describeService(mesh *meshView, o describeOptions, name podName) e
 	if svc == nil {
 		return fmt.Errorf("service %s is not a service of the mesh; is its namespace in the mesh (osm namespace list)?", name)
 	}
-	d := describe.OfService(plan.New(mesh.snap), svc)
+	d := describe.OfService(mesh.view.Planner(), svc)
 	if written, err := o.output.write(a.Out, d); written || err != nil {
 		return err
 	}

@@ -81,6 +81,9 @@ func (v *View) Generation() uint64 { return v.snap.Generation }
 // Snapshot is what the view was made from.
 func (v *View) Snapshot() *snapshot.Snapshot { return v.snap }
 
+// Planner is the snapshot with its policies compiled.
+func (v *View) Planner() *plan.Planner { return v.planner }
+
 // Findings are the problems of the policies, sorted.
 func (v *View) Findings() []snapshot.Finding { return v.planner.Findings() }
 

@@ -57,8 +57,8 @@ func echoSocket(w http.ResponseWriter) {
 	_, _ = io.Copy(conn, buf)
 }
 
-// greet runs a TCP server that speaks first and then echoes.
-func greet(t *testing.T, addr string) {
+// serveTCP runs a TCP server until the test ends.
+func serveTCP(t *testing.T, addr string, each func(net.Conn)) {
 	t.Helper()
 	l, err := net.Listen("tcp", addr)
 	require.NoError(t, err)
@@ -71,11 +71,19 @@ func greet(t *testing.T, addr string) {
 			}
 			go func() {
 				defer c.Close()
-				fmt.Fprint(c, "hello\n")
-				_, _ = io.Copy(c, c)
+				each(c)
 			}()
 		}
 	}()
+}
+
+// greet runs a TCP server that speaks first and then echoes.
+func greet(t *testing.T, addr string) {
+	t.Helper()
+	serveTCP(t, addr, func(c net.Conn) {
+		fmt.Fprint(c, "hello\n")
+		_, _ = io.Copy(c, c)
+	})
 }
 
 // raw sends one HTTP/1.1 request as it is written and returns the status and, if the application answered, what it saw.

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/stretchr/testify/require"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 )
@@ -21,27 +20,15 @@ import (
 // what a server library would refuse or tidy up is what the test wants to see.
 func serveVerbatim(t *testing.T, addr string) {
 	t.Helper()
-	l, err := net.Listen("tcp", addr)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				r := bufio.NewReader(c)
-				if start, err := r.Peek(len(http2.ClientPreface)); err == nil && string(start) == http2.ClientPreface {
-					_, _ = r.Discard(len(start))
-					verbatimHTTP2(r, c)
-					return
-				}
-				verbatimHTTP1(r, c)
-			}()
+	serveTCP(t, addr, func(c net.Conn) {
+		r := bufio.NewReader(c)
+		if start, err := r.Peek(len(http2.ClientPreface)); err == nil && string(start) == http2.ClientPreface {
+			_, _ = r.Discard(len(start))
+			verbatimHTTP2(r, c)
+			return
 		}
-	}()
+		verbatimHTTP1(r, c)
+	})
 }
 
 func verbatimHTTP1(r *bufio.Reader, w io.Writer) {

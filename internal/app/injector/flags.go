@@ -24,7 +24,7 @@ const (
 
 // Environment variables with the chart's images.
 const (
-	EnvEnvoyImage        = "OSM_DEFAULT_ENVOY_IMAGE"
+	EnvEnvoyImage        = names.EnvEnvoyImage
 	EnvEnvoyWindowsImage = "OSM_DEFAULT_ENVOY_WINDOWS_IMAGE"
 	EnvInitImage         = "OSM_DEFAULT_INIT_CONTAINER_IMAGE"
 	EnvHealthcheckImage  = "OSM_DEFAULT_HEALTHCHECK_CONTAINER_IMAGE"

@@ -151,7 +151,7 @@ func (f *Facts) envoyImage() string {
 		}
 		for _, c := range d.Spec.Template.Spec.Containers {
 			for _, e := range c.Env {
-				if e.Name == "OSM_DEFAULT_ENVOY_IMAGE" {
+				if e.Name == names.EnvEnvoyImage {
 					return e.Value
 				}
 			}

@@ -233,7 +233,7 @@ func (c *call) findings() []snapshot.Finding {
 		near = append(near, c.to.service.ID.Namespace)
 	}
 	var out []snapshot.Finding
-	for _, f := range c.mesh.view.Findings() {
+	for _, f := range c.mesh.planner.Findings() {
 		if slices.Contains(near, f.Object.Namespace) {
 			out = append(out, f)
 		}

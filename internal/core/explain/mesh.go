@@ -14,12 +14,11 @@ import (
 
 // View is one generation of what proxies are told.
 type View interface {
-	Snapshot() *snapshot.Snapshot
+	Planner() *plan.Planner
 	// Place returns the key of a pod's proxy; false when the snapshot does not know the pod.
 	Place(meshid.Pod) (plan.Key, bool)
 	Config(plan.Key) *envoy.Resources
 	Endpoints(cluster string) *envoy.Resource
-	Findings() []snapshot.Finding
 }
 
 // Mesh is a view to ask questions about.
@@ -31,7 +30,7 @@ type Mesh struct {
 
 // New prepares a view for questions.
 func New(v View) *Mesh {
-	return &Mesh{view: v, snap: v.Snapshot(), planner: plan.New(v.Snapshot())}
+	return &Mesh{view: v, snap: v.Planner().Snapshot(), planner: v.Planner()}
 }
 
 // Sidecar returns the configuration of a pod's sidecar; nil when the pod has none.

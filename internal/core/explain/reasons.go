@@ -128,7 +128,7 @@ func (c *call) portWords() string {
 	for _, p := range svc.Ports {
 		if p.Port == c.q.Port {
 			why := fmt.Sprintf("the mesh does not carry port %d of service %s", p.Port, svc.ID)
-			for _, f := range c.mesh.view.Findings() {
+			for _, f := range c.mesh.planner.Findings() {
 				if f.Object == (snapshot.ObjectRef{Kind: "Service", Namespace: svc.ID.Namespace, Name: svc.ID.Name}) {
 					why += ": " + f.Message
 				}

@@ -77,6 +77,9 @@ const (
 	SidecarUID = 1500
 )
 
+// EnvEnvoyImage is the injector's environment variable with the image of sidecars that MeshConfig names none for.
+const EnvEnvoyImage = "OSM_DEFAULT_ENVOY_IMAGE"
+
 // Ports of the control plane.
 const (
 	PortADS              = 15128
