@@ -39,6 +39,8 @@ type world struct {
 	extensions *extfake.Clientset
 	releases   *driver.Memory
 	helmKube   *kubefake.FailingKubeClient
+	// failingWaits is how many waits of a command end with helmKube.WaitError, 0 for all.
+	failingWaits int
 	// podGet answers port-forwards; nil is a pod that does not answer.
 	podGet   func(target PodPort, localPort uint16, path string) ([]byte, error)
 	connect  error
@@ -75,6 +77,9 @@ func (w *world) helm(namespace string, handler slog.Handler) (*action.Configurat
 	cfg := action.NewConfiguration(action.ConfigurationSetLogger(handler))
 	cfg.Releases = storage.Init(w.releases)
 	cfg.KubeClient = w.helmKube
+	if w.failingWaits > 0 {
+		cfg.KubeClient = &recovering{FailingKubeClient: w.helmKube, failing: w.failingWaits}
+	}
 	caps := common.DefaultCapabilities.Copy()
 	caps.KubeVersion = common.KubeVersion{Version: "v1.30.0", Major: "1", Minor: "30"}
 	cfg.Capabilities = caps
@@ -163,6 +168,19 @@ func (w *world) release(name, namespace string) *release.Release {
 }
 
 func (w *world) failWait(err error) { w.helmKube.WaitError = err }
+
+// recovering is a cluster in which things become ready at last.
+type recovering struct {
+	*kubefake.FailingKubeClient
+	failing int
+}
+
+func (r *recovering) GetWaiterWithOptions(ws kube.WaitStrategy, opts ...kube.WaitOption) (kube.Waiter, error) {
+	if r.failing--; r.failing < 0 {
+		r.WaitError = nil
+	}
+	return r.FailingKubeClient.GetWaiterWithOptions(ws, opts...)
+}
 
 var _ kube.Interface = (*kubefake.FailingKubeClient)(nil)
 

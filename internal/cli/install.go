@@ -182,19 +182,22 @@ func (a *app) runInstall(ctx context.Context, cluster *Cluster, cfg *action.Conf
 	cfg.SetHookOutputFunc(func(_, _, _ string) io.Writer { return &hookLog })
 	pods := &progress{out: a.Err, kube: cluster.Kube, namespace: in.namespace, since: time.Now().Add(-time.Second)}
 	stop := pods.follow(ctx, a.Poll)
-	_, err := helm.RunWithContext(ctx, c, vals)
+	// An interrupt ends the wait, by its own context, and not the writes before it: Helm would go on with those behind the
+	// back of whoever removes them.
+	_, err := helm.RunWithContext(context.WithoutCancel(ctx), c, vals)
 	stop()
 	if err == nil {
 		return nil
 	}
 	a.explainFailure(ctx, pods, hookLog.String())
 	switch {
+	case ctx.Err() != nil:
+		err = ctx.Err() // not the list of what was not ready yet
 	case errors.Is(err, context.DeadlineExceeded):
 		err = fmt.Errorf("the control plane was not ready within %s (--timeout): %w", helm.Timeout, err)
-	case ctx.Err() != nil && !in.atomic:
-		err = fmt.Errorf("interrupted, and the installation is not complete: \"osm uninstall mesh\" removes it, \"osm mesh upgrade\" completes it: %w", err)
 	}
-	if in.atomic {
+	if in.atomic || ctx.Err() != nil {
+		say(a.Err, "Removing what was installed so far\n")
 		return rollBack(ctx, cfg, in, err)
 	}
 	return err
@@ -203,6 +206,7 @@ func (a *app) runInstall(ctx context.Context, cluster *Cluster, cfg *action.Conf
 // rollBack removes a failed installation. Helm's own roll-back would wait with the context that the user's interrupt has ended, and
 // leave the clean-up job behind.
 func rollBack(ctx context.Context, cfg *action.Configuration, in installation, failed error) error {
+	interrupted := ctx.Err() != nil
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), uninstallTimeout)
 	defer cancel()
 	helm := action.NewUninstall(cfg)
@@ -211,6 +215,9 @@ func rollBack(ctx context.Context, cfg *action.Configuration, in installation, f
 	helm.Timeout = uninstallTimeout
 	if _, err := helm.Run(in.meshName); err != nil && !errors.Is(err, driver.ErrReleaseNotFound) {
 		return fmt.Errorf("an error occurred while uninstalling the release. original install error: %w: %w", failed, err)
+	}
+	if interrupted && !in.atomic {
+		return fmt.Errorf("interrupted, and what was installed so far has been removed; \"osm install\" starts anew: %w", failed)
 	}
 	return fmt.Errorf("release %s failed, and has been uninstalled due to atomic being set: %w", in.meshName, failed)
 }

@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"openservicemesh.io/osm/internal/core/names"
+	"openservicemesh.io/osm/internal/version"
 )
 
 func TestInstall(t *testing.T) {
@@ -248,6 +249,39 @@ func TestUpgradeRefusals(t *testing.T) {
 	w.installed("osm", "osm-system", rcommon.StatusDeployed, nil)
 	require.Contains(t, w.fails("mesh", "upgrade", "--set", "osm.nope=1"), "additional properties 'nope' not allowed")
 	require.Equal(t, 1, w.release("osm", "osm-system").Version)
+}
+
+// A failed upgrade goes back to the newest revision that was completed, and says so.
+func TestUpgradeRollsBack(t *testing.T) {
+	w := newWorld(t, controller("osm", "osm-system"))
+	w.installed("osm", "osm-system", rcommon.StatusDeployed, map[string]any{"osm": map[string]any{"enableEgress": false}})
+	w.helmKube.UpdateError = errors.New("quota exceeded")
+	stderr := w.fails("mesh", "upgrade", "--set", "osm.enableEgress=true")
+	require.Contains(t, stderr, "Error: the upgrade of mesh [osm] failed and could not be rolled back to revision 1: quota exceeded; "+
+		"sidecars keep what they have meanwhile; when the cause is mended, \"osm mesh upgrade\" completes the upgrade and "+
+		"\"helm rollback osm 1 -n osm-system\" goes back; the upgrade failed with: quota exceeded\n")
+
+	w.helmKube.UpdateError = nil
+	w.helmKube.WaitError = errors.New("image cannot be pulled")
+	w.failingWaits = 1
+	stderr = w.fails("mesh", "upgrade", "--set", "osm.enableEgress=true")
+	require.Contains(t, stderr, "\nError: the upgrade failed and was rolled back: mesh [osm] in namespace [osm-system] is back at revision 1 "+
+		"(version "+version.Version+"); mend the cause and run \"osm mesh upgrade\" again: image cannot be pulled\n")
+	rel := w.release("osm", "osm-system")
+	require.Equal(t, rcommon.StatusDeployed, rel.Info.Status)
+	require.Equal(t, false, rel.Config["osm"].(map[string]any)["enableEgress"], "the values of the failed upgrade are not kept")
+}
+
+// An upgrade that was killed half-way is told from one that is going on by the user alone.
+func TestUpgradeTakesOver(t *testing.T) {
+	w := newWorld(t, controller("osm", "osm-system"))
+	w.installed("osm", "osm-system", rcommon.StatusPendingUpgrade, nil)
+	stderr := w.fails("mesh", "upgrade")
+	require.Contains(t, stderr, "Error: mesh [osm] in namespace [osm-system] is being changed since ")
+	require.Contains(t, stderr, "(release status: pending-upgrade): wait until that is done; if it was killed half-way, --take-over goes on from there\n")
+	require.Equal(t, rcommon.StatusPendingUpgrade, w.release("osm", "osm-system").Info.Status)
+	w.succeeds("mesh", "upgrade", "--take-over")
+	require.Equal(t, rcommon.StatusDeployed, w.release("osm", "osm-system").Info.Status)
 }
 
 func TestValuesFilesLayer(t *testing.T) {

@@ -79,6 +79,8 @@ func (a *app) Connect() (*Cluster, error) { return a.Options.Connect(a.access) }
 func Main() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// The first Ctrl-C tidies up, the second one ends that too.
+	context.AfterFunc(ctx, stop)
 	// Helm writes some of its remarks to the standard logger; what matters of them comes back as errors.
 	log.SetOutput(io.Discard)
 	return Run(ctx, Options{Program: programName(os.Args[0])}, os.Args[1:])

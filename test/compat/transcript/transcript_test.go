@@ -27,7 +27,8 @@ func TestTranscripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata", UpdateScripts: *update, RequireExplicitExec: true, RequireUniqueNames: true, Setup: setup,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"cluster": load, "answer": answer, "podlog": podlog, "refuse": refuse, "writes": writes, "object": object, "waitfile": waitfile, "waitobject": waitobject, "unready": unready, "endline": endline,
+			"cluster": load, "answer": answer, "podlog": podlog, "refuse": refuse, "writes": writes, "object": object, "waitfile": waitfile, "waitobject": waitobject,
+			"waitreplicas": waitreplicas, "unready": unready, "endline": endline,
 		},
 	})
 }
@@ -146,6 +147,21 @@ func waitobject(ts *testscript.TestScript, neg bool, args []string) {
 	for deadline := time.Now().Add(time.Minute); server(ts).Object(args[0], ns, name) == ""; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			ts.Fatalf("%s %s does not come", args[0], args[1])
+		}
+	}
+}
+
+// waitreplicas waits until the controller's deployment wants this many pods.
+func waitreplicas(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 1, "waitreplicas N")
+	want := "replicas: " + args[0] + "\n"
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		have := server(ts).Object("deployments", "osm-system", "osm-controller")
+		if strings.Contains(have, want) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("want %s, have:\n%s", want, have)
 		}
 	}
 }
