@@ -9,7 +9,7 @@ GIT_COMMIT := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 BUILD_DATE := $(shell git log -1 --format=%cI 2>/dev/null || echo unknown)
 V          := openservicemesh.io/osm/internal/version
 LDFLAGS    := -s -w -X $(V).Version=$(VERSION) -X $(V).GitCommit=$(GIT_COMMIT) -X $(V).BuildDate=$(BUILD_DATE)
-UNIT       := ./api/... ./charts/... ./cmd/... ./demo/... ./docs/... ./internal/... ./test/guides/... ./tools/images/...
+UNIT       := ./api/... ./charts/... ./cmd/... ./demo/... ./docs/... ./internal/... ./test/guides/... ./tools/chartdocs/... ./tools/images/...
 STAGE      := @tools/stage
 
 .PHONY: help
@@ -48,8 +48,9 @@ format: ## Format the code.
 	gofmt -w $$(git ls-files '*.go')
 
 .PHONY: generate
-generate: ## Write generated code and CRDs anew.
+generate: ## Write generated code, CRDs and the reference of the chart's values anew.
 	tools/generate-api.sh
+	go run ./tools/chartdocs
 
 .PHONY: lint
 lint: bin/golangci-lint ## Check the code and the walls of the architecture.
