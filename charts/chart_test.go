@@ -68,6 +68,26 @@ func TestRegistry(t *testing.T) {
 	}
 }
 
+// What production asks for is there when it is set, and only then.
+func TestProduction(t *testing.T) {
+	c, err := OSM()
+	require.NoError(t, err)
+	count := func(text string) []int {
+		var n []int
+		for _, part := range []string{
+			"kind: NetworkPolicy\n", "kind: PodDisruptionBudget\n", "apiVersion: autoscaling/v2\n", "priorityClassName: system-node-critical\n",
+			"      topologySpreadConstraints:\n        - labelSelector:\n            matchLabels:\n              app: osm-controller\n          maxSkew: 1\n",
+		} {
+			n = append(n, strings.Count(text, part))
+		}
+		return n
+	}
+	require.Equal(t, []int{0, 0, 0, 3, 0}, count(rendered(t, c, nil)))
+	production := rendered(t, c, valueSets(t)["production"])
+	require.Equal(t, []int{3, 2, 2, 0, 1}, count(production))
+	require.Contains(t, production, "        - {protocol: TCP, port: 15128}\n        - {protocol: TCP, port: 9091}\n        - {protocol: TCP, port: 9092}\n        - {protocol: TCP, port: 9093}\n")
+}
+
 // valueSets are values by what they are about.
 func valueSets(t *testing.T) map[string]map[string]any {
 	t.Helper()
@@ -76,12 +96,14 @@ func valueSets(t *testing.T) map[string]map[string]any {
 	managed := map[string]any{}
 	require.NoError(t, yaml.Unmarshal(preset, &managed))
 	scaled := func() map[string]any { // one of its own each: Helm writes defaults into it
-		return map[string]any{"enablePodDisruptionBudget": true, "autoScale": map[string]any{"enable": true}}
+		return map[string]any{"enablePodDisruptionBudget": true, "autoScale": map[string]any{"enable": true},
+			"topologySpreadConstraints": []any{map[string]any{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}}}
 	}
 	return map[string]map[string]any{
-		"default":    {},
-		"managed":    managed,
-		"production": {"osm": map[string]any{"osmController": scaled(), "injector": scaled(), "enableReconciler": true}},
+		"default": {},
+		"managed": managed,
+		"production": {"osm": map[string]any{"osmController": scaled(), "injector": scaled(), "enableReconciler": true,
+			"priorityClassName": "", "networkPolicy": map[string]any{"enable": true}}},
 	}
 }
 

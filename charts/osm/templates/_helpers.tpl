@@ -58,7 +58,8 @@ tolerations:
 {{- end }}
 {{- end -}}
 
-{{/* Where a pod may run: dict "root" $ "own" <values of the component>. */}}
+{{/* Where a pod may run: dict "root" $ "own" <values of the component> "app" <label of its pods>. A constraint on their spread
+without a selector is about these pods. */}}
 {{- define "osm.placement" -}}
 {{- with .own.nodeSelector }}
 nodeSelector:
@@ -69,6 +70,13 @@ affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- include "osm.tolerations" (dict "root" .root "own" .own.tolerations) }}
+{{- $app := .app -}}
+{{- with .own.topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- range . }}
+  {{- toYaml (list (merge (dict) . (dict "labelSelector" (dict "matchLabels" (dict "app" $app))))) | nindent 2 }}
+  {{- end }}
+{{- end }}
 {{- with .root.Values.osm.imagePullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
