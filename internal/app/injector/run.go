@@ -36,7 +36,7 @@ const (
 	// that this replica is leaving.
 	lameDuck        = 5 * time.Second
 	ensurePause     = 2 * time.Second
-	reconcilePeriod = 30 * time.Second
+	reconcilePeriod = 5 * time.Second
 )
 
 // Run serves until ctx ends. Options have been checked.
