@@ -32,6 +32,7 @@ test: ## Every check and every suite, end-to-end tests on a local cluster includ
 	$(STAGE) pipeline $(MAKE) --no-print-directory pipeline
 	$(STAGE) compat   $(MAKE) --no-print-directory compat
 	$(STAGE) cluster  $(MAKE) --no-print-directory cluster
+	$(STAGE) life     $(MAKE) --no-print-directory life
 	$(STAGE) e2e      $(MAKE) --no-print-directory e2e
 
 .PHONY: check
@@ -78,6 +79,10 @@ compat: ## What users of Open Service Mesh observe.
 .PHONY: e2e
 e2e: build ## Real Kubernetes, real Envoy; needs root.
 	go test -count=1 -timeout=40m -v ./test/e2e
+
+.PHONY: life
+life: build ## A mesh from installation to removal: the previous version (test/life/previous), upgrades under load, back; needs root.
+	go test -count=1 -timeout=15m -v ./test/life
 
 .PHONY: cluster
 cluster: bin/localcluster ## The local cluster's own tests: ten times up and down, crashes, two side by side; needs root.
