@@ -9,7 +9,7 @@ GIT_COMMIT := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 BUILD_DATE := $(shell git log -1 --format=%cI 2>/dev/null || echo unknown)
 V          := openservicemesh.io/osm/internal/version
 LDFLAGS    := -s -w -X $(V).Version=$(VERSION) -X $(V).GitCommit=$(GIT_COMMIT) -X $(V).BuildDate=$(BUILD_DATE)
-UNIT       := ./api/... ./charts/... ./cmd/... ./demo/... ./docs/... ./internal/... ./test/guides/... ./tools/chartdocs/... ./tools/images/...
+UNIT       := ./api/... ./bench/... ./charts/... ./cmd/... ./demo/... ./docs/... ./internal/... ./test/guides/... ./tools/chartdocs/... ./tools/images/...
 STAGE      := @tools/stage
 
 .PHONY: help
@@ -25,6 +25,10 @@ bars: build ## The measured bars as limits, on a machine that does nothing else:
 	OSM_BARS=strict go run ./test/walkthrough/cmd
 	go run ./bench/injection -n 2000 -max 5ms
 	OSM_BARS=strict $(MAKE) --no-print-directory cluster
+
+.PHONY: bench
+bench: build ## What the mesh costs, beside the bars; WHAT=dataplane for one bench, DOCS=docs/performance.md to keep the tables.
+	go run ./bench -what='$(WHAT)' -docs='$(DOCS)'
 
 .PHONY: test
 test: ## Every check and every suite, end-to-end tests on a local cluster included.

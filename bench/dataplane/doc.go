@@ -1,0 +1,14 @@
+// Command dataplane measures what the mesh costs per request on the local cluster, beside two others in the same run:
+//
+//   - none: fortio calls fortio, no sidecars;
+//   - floor: the same pods with two hand-written Envoys (floor.go): mutual TLS with ECDSA keys, HTTP/2 between
+//     them, the router filter alone, no access log, the same redirection, the same arguments of Envoy;
+//   - mesh: the same pods injected, under access policies.
+//
+// The three take turns within every round (A B C A B C …), so that whatever else the machine does meets all of them.
+//
+//	go run ./bench/dataplane [-rounds 5] [-duration 6s] [-only NAME] [-json FILE]
+//
+// Input: flags; the local cluster (`-cluster`, default osm-bench) is brought up and the mesh installed by the command itself.
+// Output: a table of figures beside their bars. CPU comes from the pods' control groups, latencies from fortio.
+package main
