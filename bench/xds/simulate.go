@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -26,12 +27,20 @@ import (
 type proxy struct {
 	token    string
 	secret   string
+	received atomic.Int64
 	versions map[string]map[string]string
 	cancel   context.CancelFunc
 	done     chan struct{}
 }
 
-var received, resources, failures atomic.Int64
+var failures atomic.Int64
+
+// traffic is what all proxies received since the last reset: encoded responses, in bytes.
+type traffic struct {
+	// Bytes went to Proxies of them; Others is the part that went to proxies of any identity but the first.
+	Bytes, Others   int64
+	Proxies, Broken int64
+}
 
 // simulate obeys one command a line: connect, reconnect, reset, traffic; each is answered with one line.
 func simulate(address string, in io.Reader, out io.Writer, proxies, services int) {
@@ -53,18 +62,16 @@ func simulate(address string, in io.Reader, out io.Writer, proxies, services int
 				p.cancel()
 				<-p.done
 			}
-			received.Store(0)
-			resources.Store(0)
+			reset(all)
 			fallthrough
 		case "connect":
 			for _, p := range all {
 				p.start(address, roots)
 			}
 		case "reset":
-			received.Store(0)
-			resources.Store(0)
+			reset(all)
 		case "traffic":
-			_, _ = fmt.Fprintf(out, "%d bytes and %.1f resources to each proxy, %d broken streams\n", received.Load()/int64(proxies), float64(resources.Load())/float64(proxies), failures.Load())
+			_ = json.NewEncoder(out).Encode(count(all, services))
 			continue
 		}
 		_, _ = fmt.Fprintln(out, "ok")
@@ -75,6 +82,28 @@ func simulate(address string, in io.Reader, out io.Writer, proxies, services int
 			<-p.done
 		}
 	}
+}
+
+func reset(all []*proxy) {
+	for _, p := range all {
+		p.received.Store(0)
+	}
+}
+
+func count(all []*proxy, services int) traffic {
+	t := traffic{Broken: failures.Load()}
+	for i, p := range all {
+		n := p.received.Load()
+		if n == 0 {
+			continue
+		}
+		t.Bytes += n
+		t.Proxies++
+		if i%services != 0 {
+			t.Others += n
+		}
+	}
+	return t
 }
 
 func (p *proxy) start(address string, roots *x509.CertPool) {
@@ -122,8 +151,7 @@ func (p *proxy) serve(ctx context.Context, conn *grpc.ClientConn) error {
 		if err := stream.RecvMsg(resp); err != nil {
 			return err
 		}
-		received.Add(int64(proto.Size(resp)))
-		resources.Add(int64(len(resp.GetResources())))
+		p.received.Add(int64(proto.Size(resp)))
 		t := resp.GetTypeUrl()
 		if p.versions[t] == nil {
 			p.versions[t] = map[string]string{}

@@ -203,6 +203,16 @@ func (s *Server) run(address string, opts xds.Options) error {
 // Stop closes the server and all its streams.
 func (s *Server) Stop() { s.stop() }
 
+// ServerCertificate makes a certificate for Name, and the CA certificate that clients trust it by.
+func ServerCertificate() (tls.Certificate, []byte, error) {
+	own, err := selfSigned(1, Name)
+	if err != nil {
+		return tls.Certificate{}, nil, err
+	}
+	pair, err := tls.X509KeyPair(own.certPEM, own.keyPEM)
+	return pair, own.certPEM, err
+}
+
 type keyPair struct{ certPEM, keyPEM []byte }
 
 func selfSigned(serial int64, name string) (keyPair, error) {
