@@ -20,17 +20,18 @@ type describeOptions struct {
 func (a *app) describeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "describe",
-		Short: "say what the mesh does for a pod or a service",
+		Short: "say what the mesh does for a pod, a service or a TrafficTarget",
 		Long:  "The subcommands of describe say who may call whom, how, and which objects say so.\n",
 		Args:  cobra.NoArgs,
 	}
 	cmd.AddCommand(
 		a.describeOne("pod", "whom a pod may call and who may call it", a.describePod),
-		a.describeOne("service", "the pods behind a service and who may call them", a.describeService))
+		a.describeOne("service", "the pods behind a service and who may call them", a.describeService),
+		a.describeOne("target", "whom a TrafficTarget lets in, where, and whether the proxies have it", a.describeTarget))
 	return cmd
 }
 
-func (a *app) describeOne(kind, short string, run func(*meshView, describeOptions, podName) error) *cobra.Command {
+func (a *app) describeOne(kind, short string, run func(context.Context, *meshView, describeOptions, podName) error) *cobra.Command {
 	var o describeOptions
 	cmd := &cobra.Command{
 		Use:   kind + " NAMESPACE/NAME",
@@ -46,7 +47,7 @@ manifests.
 	return cmd
 }
 
-func (a *app) describe(ctx context.Context, o describeOptions, name string, run func(*meshView, describeOptions, podName) error) error {
+func (a *app) describe(ctx context.Context, o describeOptions, name string, run func(context.Context, *meshView, describeOptions, podName) error) error {
 	if err := o.output.check(); err != nil {
 		return err
 	}
@@ -58,10 +59,10 @@ func (a *app) describe(ctx context.Context, o describeOptions, name string, run 
 	if err != nil {
 		return err
 	}
-	return run(mesh, o, object)
+	return run(ctx, mesh, o, object)
 }
 
-func (a *app) describePod(mesh *meshView, o describeOptions, name podName) error {
+func (a *app) describePod(_ context.Context, mesh *meshView, o describeOptions, name podName) error {
 	for _, p := range mesh.snap.Pods {
 		if p.ID.Namespace != name.namespace || p.ID.Name != name.name {
 			continue
@@ -77,7 +78,7 @@ func (a *app) describePod(mesh *meshView, o describeOptions, name podName) error
 	return fmt.Errorf("pod %s is not a pod of the mesh; is its namespace in the mesh (osm namespace list)?", name)
 }
 
-func (a *app) describeService(mesh *meshView, o describeOptions, name podName) error {
+func (a *app) describeService(_ context.Context, mesh *meshView, o describeOptions, name podName) error {
 	svc := mesh.snap.Service(meshid.Service{Namespace: name.namespace, Name: name.name})
 	if svc == nil {
 		return fmt.Errorf("service %s is not a service of the mesh; is its namespace in the mesh (osm namespace list)?", name)

@@ -131,3 +131,24 @@ func TestService(t *testing.T) {
 	require.Equal(t, []string{"shop/shop", "shop/shop-v2"}, s.Split)
 	require.Len(t, s.Answers, 2)
 }
+
+func TestTarget(t *testing.T) {
+	p := planner(t, "false", "false")
+	require.Nil(t, TargetNamed(p.Snapshot(), "buyer", "readers"))
+	d := OfTarget(p, TargetNamed(p.Snapshot(), "shop", "readers"))
+	require.True(t, d.Enforced)
+	require.Equal(t, Party{Identity: "shop.shop", Certificate: "shop.shop.cluster.local", Pods: []string{"shop/shop", "shop/shop2"}}, d.Destination)
+	require.Equal(t, []Party{{Identity: "buyer.buyer", Certificate: "buyer.buyer.cluster.local", Pods: []string{"buyer/buyer"}}}, d.Sources)
+	require.Equal(t, []string{"HTTPRouteGroup books [read]"}, d.Rules)
+	var opens []string
+	for _, o := range d.Opens {
+		require.Len(t, o.Callers, 1)
+		require.Equal(t, "shop/readers", o.Callers[0].Policy)
+		opens = append(opens, o.Service+" "+o.Protocol)
+	}
+	require.ElementsMatch(t, []string{"shop/shop http", "shop/shop tcp", "shop/shop-v2 http"}, opens)
+
+	d = OfTarget(planner(t, "false", "true"), TargetNamed(p.Snapshot(), "shop", "readers"))
+	require.False(t, d.Enforced)
+	require.Empty(t, d.Opens)
+}
