@@ -48,6 +48,7 @@ func (s *Session) pass(now time.Time) []*discovery.DeltaDiscoveryResponse {
 		var removes []string
 		if len(adds) == 0 {
 			adds, removes = s.pick(now, l)
+			l.shrink()
 		}
 		// An empty first answer tells Envoy that there is nothing, so it must not precede listeners held back for a moment.
 		if len(adds) > 0 || len(removes) > 0 || l.answer && l.owed == 0 {
@@ -103,9 +104,6 @@ func (s *Session) pick(now time.Time, l *lane) (adds []delivery, removes []strin
 		case keep:
 			l.kept++
 		}
-	}
-	if len(l.dirty) == 0 {
-		l.dirty = map[string]struct{}{} // do not keep the space of a large one
 	}
 	if len(adds) > 0 {
 		l.owed += len(removes)
@@ -264,5 +262,6 @@ func (s *Session) send(now time.Time, l *lane, adds []delivery, removes []string
 		delete(l.dirty, name)
 		l.entry(name).opened().leaving = true
 	}
+	l.shrink()
 	return resp
 }

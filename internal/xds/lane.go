@@ -17,6 +17,7 @@ type lane struct {
 	entries map[string]*entry
 	// dirty holds the names whose desired state may differ from what the client holds.
 	dirty map[string]struct{}
+	large bool // dirty has held more than fits a map's first space
 	// owed counts the dirty names which the last Next left behind because they wait for something that will come.
 	owed int
 	// kept counts those which stay as long as the client refuses a version of something else.
@@ -56,6 +57,17 @@ type delivery struct {
 	with string
 }
 
+// shrink gives back the space of what was dirty once none is: maps keep theirs, and thousands of streams wait most of
+// the time.
+func (l *lane) shrink() {
+	if len(l.dirty) == 0 && l.large {
+		l.dirty, l.large = map[string]struct{}{}, false
+	}
+}
+
+// smallMap is how many keys a Go map holds in its first group.
+const smallMap = 8
+
 func newLane(t envoy.TypeURL) lane {
 	return lane{typ: t, entries: map[string]*entry{}, dirty: map[string]struct{}{}}
 }
@@ -66,8 +78,13 @@ func (l *lane) wildcardType() bool { return l.typ == envoy.Cluster || l.typ == e
 // touch marks a name for comparison, if the client is concerned with it at all.
 func (l *lane) touch(name string) {
 	if l.subscribed && (l.wildcard || l.entries[name] != nil) {
-		l.dirty[name] = struct{}{}
+		l.mark(name)
 	}
+}
+
+func (l *lane) mark(name string) {
+	l.dirty[name] = struct{}{}
+	l.large = l.large || len(l.dirty) > smallMap
 }
 
 func (l *lane) entry(name string) *entry {
@@ -103,7 +120,7 @@ func (l *lane) subscribe(name string) {
 		l.flight.adds = deleteFunc(l.flight.adds, func(d delivery) bool { return d.res.Name == name })
 		l.flight.removes = deleteFunc(l.flight.removes, func(n string) bool { return n == name })
 	}
-	l.dirty[name] = struct{}{}
+	l.mark(name)
 }
 
 func (l *lane) unsubscribe(name string) {

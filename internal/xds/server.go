@@ -57,7 +57,7 @@ func NewServer(h *Hub, auth Authenticator, conf *tls.Config) (*grpc.Server, erro
 		grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.MaxConcurrentStreams(streamsPerSocket),
 		grpc.ConnectionTimeout(handshakeTimeout),
-		grpc.ReadBufferSize(socketBuffer),
+		grpc.ReadBufferSize(0), // TLS keeps a record of its own; a second buffer for each of thousands of sockets gains nothing
 		grpc.WriteBufferSize(socketBuffer),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleTimeout, Time: pingAfter, Timeout: pingTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minClientPing}),
