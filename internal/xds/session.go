@@ -228,6 +228,7 @@ func (s *Session) claim(now time.Time, l *lane, versions map[string]string) {
 		e.cur, e.with = s.recognise(l.typ, name, version)
 		l.touch(name)
 		s.watchWarmth(now, e.cur)
+		s.warmed = true // what is claimed is delivered: clusters claimed before may be complete
 	}
 }
 

@@ -200,6 +200,33 @@ func TestAReconnectTellsWhatIsGone(t *testing.T) {
 	x.says("CDS -old")
 }
 
+func TestAReconnectIsCompleteOnceAllIsClaimed(t *testing.T) {
+	a, eps := xdstest.Cluster("a", 1), xdstest.Endpoints("a", 1, 80)
+	x := newScript(t, a, xdstest.Route("r", 2, "a"))
+	x.eps["a"] = eps
+	claim := func(typ envoy.TypeURL, name, version string) {
+		subscribe := []string{name}
+		if typ == envoy.Cluster {
+			subscribe = []string{"*"}
+		}
+		x.hears(&discovery.DeltaDiscoveryRequest{TypeUrl: string(typ), ResourceNamesSubscribe: subscribe, InitialResourceVersions: map[string]string{name: version}})
+	}
+	claim(envoy.Cluster, "a", a.Version)
+	x.says("CDS")
+	x.ack(envoy.Cluster)
+	x.subscribe(envoy.Listener, "*")
+	x.says("LDS")
+	x.ack(envoy.Listener)
+	claim(envoy.Route, "r", xdstest.Route("r", 1, "a").Version)
+	x.says() // the cluster may be cold
+	require.False(t, x.s.Settled())
+	claim(envoy.Endpoint, "a", wire(eps, a.Version))
+	x.says("RDS +r") // it is not, and nothing waits for a limit to pass
+	x.ack(envoy.Route)
+	x.says()
+	require.True(t, x.s.Settled())
+}
+
 func TestARefusedResponseIsHalved(t *testing.T) {
 	for bad := range 4 {
 		t.Run(fmt.Sprint("bad ", bad), func(t *testing.T) {
