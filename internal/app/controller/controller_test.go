@@ -241,6 +241,12 @@ func TestFromObjectsToProxies(t *testing.T) {
 	require.Contains(t, metrics, "osm_proxy_connect_count 1")
 	require.Contains(t, metrics, `osm_proxy_xds_request_count{identity="cart.shop",proxy_uuid="uuid-0"`)
 	require.Contains(t, metrics, "osm_resource_namespace_count 1")
+	require.Contains(t, metrics, `osm_control_plane_stage_seconds_count{stage="push"}`)
+	require.Eventually(t, func() bool {
+		_, metrics := w.get(w.program.at.http, "/metrics")
+		return strings.Contains(metrics, "osm_control_plane_convergence_seconds_count") &&
+			!strings.Contains(metrics, "osm_control_plane_convergence_seconds_count 0\n")
+	}, patience, 10*time.Millisecond)
 
 	_, refused := w.connect("bad")
 	require.Equal(t, codes.Unauthenticated, status.Code(<-refused))

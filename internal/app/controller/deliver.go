@@ -27,7 +27,7 @@ func (p *program) deliver(u source.Update) {
 		return
 	}
 	p.metrics.SetNamespaces(len(p.source.MonitoredNamespaces()))
-	p.rollout.show(u, view)
+	p.rollout.show(u, view, start)
 	if u.Changed.Config {
 		p.metrics.Broadcast()
 		p.settings.flags(u.Snapshot.Mesh.FeatureFlags)
@@ -46,9 +46,11 @@ func (p *program) deliver(u source.Update) {
 func (p *program) show(u source.Update) *pipeline.View {
 	p.views.Lock()
 	defer p.views.Unlock()
+	begin := time.Now()
 	view, err := p.pipeline.Apply(u.Snapshot, snapshot.Changed{
 		Config: u.Changed.Config || p.behind, Endpoints: u.Changed.Endpoints,
 	})
+	p.stages.took(stagePipeline, begin)
 	p.behind = err != nil
 	if err != nil {
 		p.log.Error("a snapshot could not be turned into configuration; proxies keep what they have",
@@ -56,7 +58,9 @@ func (p *program) show(u source.Update) *pipeline.View {
 		return nil
 	}
 	p.view.Store(view)
+	begin = time.Now()
 	p.hub.SetView(view)
+	p.stages.took(stagePush, begin)
 	return view
 }
 

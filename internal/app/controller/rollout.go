@@ -31,6 +31,7 @@ type rolloutFollower struct {
 	tracker rollout.Tracker
 	update  source.Update
 	view    *pipeline.View
+	shownAt time.Time
 	refused int // how many refusals there were at the last look
 }
 
@@ -46,10 +47,10 @@ func (r *rolloutFollower) wake() {
 	}
 }
 
-// show takes in a snapshot that proxies are told from now on.
-func (r *rolloutFollower) show(u source.Update, view *pipeline.View) {
+// show takes in a snapshot that came at begin and that proxies are told from now on.
+func (r *rolloutFollower) show(u source.Update, view *pipeline.View, begin time.Time) {
 	r.mu.Lock()
-	r.update, r.view = u, view
+	r.update, r.view, r.shownAt = u, view, begin
 	var objects []rollout.Object
 	for _, o := range r.report(nil).Objects {
 		if o.Generation != 0 {
@@ -74,9 +75,12 @@ func (r *rolloutFollower) run(ctx context.Context) {
 		if generation == 0 {
 			continue
 		}
-		if r.acked() < generation && !r.taken(ctx, generation) {
-			generation = r.p.hub.Taken(generation)
-			r.wake()
+		if r.acked() < generation {
+			if !r.taken(ctx, generation) {
+				generation = r.p.hub.Taken(generation)
+				r.wake()
+			}
+			r.converged(generation)
 		}
 		if r.acknowledge(generation) {
 			r.publish()
@@ -89,6 +93,15 @@ func (r *rolloutFollower) taken(ctx context.Context, generation uint64) bool {
 	ctx, cancel := context.WithTimeout(ctx, answerPatience)
 	defer cancel()
 	return r.p.hub.WaitTaken(ctx, generation) == nil
+}
+
+// converged records how long a generation took; one that a later one has overtaken is not counted.
+func (r *rolloutFollower) converged(generation uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.view.Generation() == generation {
+		r.p.stages.converged(r.shownAt)
+	}
 }
 
 func (r *rolloutFollower) shown() uint64 {

@@ -120,6 +120,7 @@ type program struct {
 	logging *obs.Logging
 	log     *slog.Logger
 	metrics *obs.Metrics
+	stages  *stages
 	// lameDuck is shorter in tests.
 	lameDuck time.Duration
 
@@ -156,6 +157,7 @@ func newProgram(o Options, kube *kubeapi.Clients, dyn dynamic.Interface, l *obs.
 	p.settings = settings{p: p, level: o.Verbosity}
 	p.findings = findingLog{log: l.Logger("policy"), metrics: m, settle: findingSettle}
 	p.rollout = newRolloutFollower(p)
+	p.stages = newStages(m.Registry())
 	p.status = status.New(status.Options{
 		Kube: kube, Dynamic: dyn, MeshName: o.MeshName, Namespace: o.OSMNamespace, Replica: replica(), Log: l.Logger("status"),
 		Leading: func(ctx context.Context) { p.gateway.Run(ctx) },

@@ -1,0 +1,33 @@
+package controller
+
+import (
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+)
+
+func TestStages(t *testing.T) {
+	r := prometheus.NewRegistry()
+	s := newStages(r)
+	s.took(stagePipeline, time.Now().Add(-time.Second))
+	s.took(stagePush, time.Now())
+	s.converged(time.Now().Add(-2 * time.Second))
+	families, err := r.Gather()
+	require.NoError(t, err)
+	sums := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			name := f.GetName()
+			for _, l := range m.GetLabel() {
+				name += " " + l.GetName() + "=" + l.GetValue()
+			}
+			require.EqualValues(t, 1, m.GetHistogram().GetSampleCount(), name)
+			sums[name] = m.GetHistogram().GetSampleSum()
+		}
+	}
+	require.Len(t, sums, 3)
+	require.GreaterOrEqual(t, sums["osm_control_plane_stage_seconds stage=pipeline"], 1.0)
+	require.GreaterOrEqual(t, sums["osm_control_plane_convergence_seconds"], 2.0)
+}
