@@ -19,7 +19,6 @@ import (
 	"openservicemesh.io/osm/api/status"
 	"openservicemesh.io/osm/internal/core/check"
 	"openservicemesh.io/osm/internal/core/names"
-	"openservicemesh.io/osm/internal/core/policy"
 	"openservicemesh.io/osm/internal/core/rollout"
 	"openservicemesh.io/osm/internal/core/snapshot"
 )
@@ -177,7 +176,7 @@ func served(d *apiextv1.CustomResourceDefinition) []string {
 }
 
 // policyFacts compiles the policies, and reads which of them proxies refuse. Without definitions there is nothing to compile.
-func (a *app) policyFacts(ctx context.Context, cluster *Cluster, f *check.Facts) error {
+func (a *app) policyFacts(ctx context.Context, _ *Cluster, f *check.Facts) error {
 	if slices.ContainsFunc(f.Definitions, func(d check.Definition) bool { return d.Served == nil }) || len(f.Controllers) == 0 {
 		return nil
 	}
@@ -186,14 +185,8 @@ func (a *app) policyFacts(ctx context.Context, cluster *Cluster, f *check.Facts)
 		return err
 	}
 	f.Findings = mesh.findings
-	for _, k := range policy.Kinds() {
-		list, err := cluster.Dynamic.Resource(k.Resource).List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return fmt.Errorf("cannot list %s: %w", k.Resource.GroupResource(), err)
-		}
-		for i := range list.Items {
-			f.Refused = append(f.Refused, refusals(&list.Items[i])...)
-		}
+	for i := range mesh.live {
+		f.Refused = append(f.Refused, refusals(&mesh.live[i])...)
 	}
 	return nil
 }

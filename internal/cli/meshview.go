@@ -12,6 +12,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	configv1alpha2 "openservicemesh.io/osm/api/config/v1alpha2"
@@ -28,16 +29,19 @@ type meshView struct {
 	view *pipeline.View
 	// findings are of unusable objects and of policies, sorted.
 	findings []snapshot.Finding
+	// live are the objects of the cluster that it was made of, with their status; none for manifests.
+	live []unstructured.Unstructured
 }
 
 // readMesh reads manifests where some are given, else the cluster.
 func (a *app) readMesh(ctx context.Context, files []string) (*meshView, error) {
 	var read manifests.Result
+	var live []unstructured.Unstructured
 	var err error
 	if len(files) > 0 {
 		read, err = manifests.Load(files, a.In, manifests.Options{Inject: true})
 	} else {
-		read, err = a.readCluster(ctx)
+		read, live, err = a.readCluster(ctx)
 	}
 	if err != nil {
 		return nil, err
@@ -46,19 +50,19 @@ func (a *app) readMesh(ctx context.Context, files []string) (*meshView, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &meshView{snap: read.Snapshot, view: view,
+	return &meshView{snap: read.Snapshot, view: view, live: live,
 		findings: snapshot.SortFindings(slices.Concat(read.Findings, view.Findings()))}, nil
 }
 
 // readCluster reads every object that the control plane of the mesh in --osm-namespace reads.
-func (a *app) readCluster(ctx context.Context) (manifests.Result, error) {
+func (a *app) readCluster(ctx context.Context) (manifests.Result, []unstructured.Unstructured, error) {
 	cluster, err := a.Connect()
 	if err != nil {
-		return manifests.Result{}, err
+		return manifests.Result{}, nil, err
 	}
 	mesh, err := a.meshHere(ctx, cluster)
 	if err != nil {
-		return manifests.Result{}, err
+		return manifests.Result{}, nil, err
 	}
 	kinds := []schema.GroupVersionResource{
 		corev1.SchemeGroupVersion.WithResource("namespaces"), corev1.SchemeGroupVersion.WithResource("services"),
@@ -68,6 +72,7 @@ func (a *app) readCluster(ctx context.Context) (manifests.Result, error) {
 	for _, k := range policy.Kinds() {
 		kinds = append(kinds, k.Resource)
 	}
+	var live []unstructured.Unstructured
 	var docs bytes.Buffer
 	for _, k := range kinds {
 		list, err := cluster.Dynamic.Resource(k).List(ctx, metav1.ListOptions{})
@@ -76,18 +81,20 @@ func (a *app) readCluster(ctx context.Context) (manifests.Result, error) {
 			continue
 		}
 		if err != nil {
-			return manifests.Result{}, fmt.Errorf("cannot list %s in all namespaces: %w", k.GroupResource(), err)
+			return manifests.Result{}, nil, fmt.Errorf("cannot list %s in all namespaces: %w", k.GroupResource(), err)
 		}
+		live = append(live, list.Items...)
 		for _, o := range list.Items {
 			text, err := json.Marshal(o.Object)
 			if err != nil {
-				return manifests.Result{}, err
+				return manifests.Result{}, nil, err
 			}
 			docs.WriteString("---\n")
 			docs.Write(append(text, '\n'))
 		}
 	}
-	return manifests.Read("cluster", &docs, manifests.Options{MeshName: mesh, OSMNamespace: a.namespace, Live: true})
+	read, err := manifests.Read("cluster", &docs, manifests.Options{MeshName: mesh, OSMNamespace: a.namespace, Live: true})
+	return read, live, err
 }
 
 // meshHere is the name of the mesh whose control plane is in --osm-namespace.
