@@ -110,6 +110,9 @@ func Compile(objects []*policyv1.UpstreamTrafficSetting, exists func(meshid.Serv
 		out.byName[Key{o.Namespace, o.Name}] = setting
 		id, cluster := service(o.Spec.Host)
 		if !cluster || id.Namespace != o.Namespace {
+			if field := limited(o); field != "" {
+				report(o, snapshot.Warning, "NoEffect", outside(field, o.Spec.Host))
+			}
 			continue
 		}
 		out.byService[id] = setting
