@@ -30,6 +30,16 @@ type Proxy struct {
 	// Types is by CDS, EDS, LDS, RDS, SDS; nil when the proxy's stream was too busy to say.
 	Types      map[string]Type `json:"types,omitempty"`
 	Rejections []Rejection     `json:"rejections,omitempty"`
+	// Certificate is its own, as it has acknowledged it; nil before that.
+	Certificate *Certificate `json:"certificate,omitempty"`
+}
+
+// Certificate is what a proxy shows to others, without what is secret.
+type Certificate struct {
+	// Root is the id of the root that signed it.
+	Root string `json:"root"`
+	// NotAfter is when it ends.
+	NotAfter time.Time `json:"notAfter"`
 }
 
 // Type is how far a proxy is with one type of resource.

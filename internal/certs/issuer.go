@@ -74,21 +74,30 @@ func (i *Issuer) Issue(ctx context.Context, id meshid.Identity) (*envoy.Resource
 // renewed (an instant that may have passed). It is not when it expired, when its root no longer signs, or when it
 // would outlive what MeshConfig now allows. The version may come from a proxy: it is trusted for nothing else.
 func (i *Issuer) Current(_ meshid.Identity, version string) (time.Time, bool) {
-	id, end, ok := strings.Cut(version, ".")
-	unix, err := strconv.ParseInt(end, 10, 64)
+	id, notAfter, ok := ParseVersion(version)
 	t := i.authority.trust.Load()
-	if !ok || err != nil || !t.accepts(id) {
+	if !ok || !t.accepts(id) {
 		return time.Time{}, false
 	}
 	r := t.signer
 	if id != r.id {
 		r = t.next
 	}
-	validity, now, notAfter := time.Duration(i.validity.Load()), i.authority.now(), time.Unix(unix, 0).UTC()
+	validity, now := time.Duration(i.validity.Load()), i.authority.now()
 	if !now.Before(notAfter) || notAfter.After(now.Add(validity+pki.Backdate)) {
 		return time.Time{}, false
 	}
 	return renewAt(r, notAfter, validity, rand.Float64()), true
+}
+
+// ParseVersion takes a version that Issue gave apart: the id of the root that signed the certificate, and its end.
+func ParseVersion(version string) (rootID string, notAfter time.Time, ok bool) {
+	id, end, found := strings.Cut(version, ".")
+	unix, err := strconv.ParseInt(end, 10, 64)
+	if !found || err != nil {
+		return "", time.Time{}, false
+	}
+	return id, time.Unix(unix, 0).UTC(), true
 }
 
 func version(l leaf) string { return l.root.id + "." + strconv.FormatInt(l.notAfter.Unix(), 10) }

@@ -135,7 +135,7 @@ func New(opts Options) (*cobra.Command, error) {
 	flags.StringVar(&a.access.Kubeconfig, "kubeconfig", "", "kubeconfig file in place of $KUBECONFIG and ~/.kube/config")
 	flags.StringVar(&a.access.Context, "context", "", "context of the kubeconfig in place of its current one")
 	addLogFlags(root)
-	root.AddCommand(a.namespaceCommand(), a.meshCommand(), a.metricsCommand(), a.uninstallCommand(), a.proxyCommand(), a.policyCommand(), a.checkCommand(), a.analyzeCommand(), a.describeCommand(),
+	root.AddCommand(a.namespaceCommand(), a.meshCommand(), a.metricsCommand(), a.uninstallCommand(), a.proxyCommand(), a.policyCommand(), a.checkCommand(), a.analyzeCommand(), a.describeCommand(), a.edgesCommand(),
 		a.supportCommand(), a.verifyCommand(), a.versionCommand(), a.envCommand(), a.alphaCommand(), a.experimentalCommand())
 	if !cfg.Managed() {
 		root.AddCommand(a.installCommand(), a.dashboardCommand())

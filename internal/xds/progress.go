@@ -31,6 +31,8 @@ type Progress struct {
 	Status
 	// Types is by the short name of the type: CDS, EDS, LDS, RDS, SDS.
 	Types map[string]TypeProgress `json:"types"`
+	// Certificate is the version of the workload certificate that the proxy has acknowledged; empty before that.
+	Certificate string `json:"certificate,omitempty"`
 }
 
 // shortNames are those that users of Envoy know the types by.
@@ -72,7 +74,7 @@ func (h *Hub) Progress(ctx context.Context) []Progress {
 	for _, c := range conns {
 		p := Progress{Status: c.status()}
 		asking, cancel := context.WithTimeout(ctx, time.Second)
-		c.inspect(asking, func(s *Session) { p.Types = s.Progress() })
+		c.inspect(asking, func(s *Session) { p.Types, p.Certificate = s.Progress(), s.Held(envoy.Secret)[s.certName] })
 		cancel()
 		out = append(out, p)
 	}

@@ -94,6 +94,15 @@ func TestCommand(t *testing.T) {
 			return nil
 		})
 	})
+	t.Run("edges", func(t *testing.T) {
+		eventually(t, 30*time.Second, func() error {
+			out := osm(t, "edges", "-n", "cli")
+			if !regexp.MustCompile(`(?m)^caller\.cli +cli/server:80 +http +cli/caller-calls-server +proven$`).MatchString(out) {
+				return fmt.Errorf("no proven edge from the caller to the server:\n%s", out)
+			}
+			return nil
+		})
+	})
 	t.Run("bug-report", bugReport)
 	t.Run("permissive", func(t *testing.T) {
 		permissive(t, true)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"openservicemesh.io/osm/internal/adminapi"
+	"openservicemesh.io/osm/internal/certs"
 	"openservicemesh.io/osm/internal/obs"
 	"openservicemesh.io/osm/internal/version"
 )
@@ -47,6 +48,9 @@ func (p *program) proxies(w http.ResponseWriter, r *http.Request) {
 		proxy := adminapi.Proxy{
 			Namespace: s.Peer.Pod.Namespace, Pod: s.Peer.Pod.Name, Identity: s.Peer.Identity.String(),
 			Since: s.Since, Generation: s.Generation, Acked: s.Acked,
+		}
+		if root, end, ok := certs.ParseVersion(s.Certificate); ok {
+			proxy.Certificate = &adminapi.Certificate{Root: root, NotAfter: end}
 		}
 		for name, t := range s.Types {
 			if proxy.Types == nil {

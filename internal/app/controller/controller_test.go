@@ -208,6 +208,9 @@ func TestAdminTellsAboutProxies(t *testing.T) {
 	require.Equal(t, []string{"shop", "cart-0", "cart.shop"}, []string{p.Namespace, p.Pod, p.Identity})
 	require.Positive(t, p.Types["LDS"].Resources)
 	require.Positive(t, p.Types["CDS"].Resources)
+	require.NotNil(t, p.Certificate)
+	require.NotEmpty(t, p.Certificate.Root)
+	require.True(t, p.Certificate.NotAfter.After(time.Now()))
 
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+w.program.at.admin+adminapi.PathProxies, nil)
 	require.NoError(t, err)
