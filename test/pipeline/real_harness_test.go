@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"bytes"
 	"fmt"
 	"net"
 	"net/netip"
@@ -43,6 +42,8 @@ type realMesh struct {
 	ports map[string]int
 	// admins are the addresses of the sidecars' admin interfaces, by service account.
 	admins map[string]string
+	// logs are the files that the sidecars' output goes to, by service account.
+	logs map[string]string
 	// servers are the addresses of pods that make no calls.
 	servers []string
 }
@@ -55,7 +56,7 @@ func newRealMesh(t *testing.T, permissive bool) *realMesh {
 // newRealMeshWith adds objects to realInput; those of the MeshConfig's kind replace its own.
 func newRealMeshWith(t *testing.T, permissive bool, more string) *realMesh {
 	t.Helper()
-	m := &realMesh{ca: newAuthority(t), ports: map[string]int{}, admins: map[string]string{}, servers: []string{realServerIP}}
+	m := &realMesh{ca: newAuthority(t), ports: map[string]int{}, admins: map[string]string{}, logs: map[string]string{}, servers: []string{realServerIP}}
 	pairs := []string{"PERMISSIVE", strconv.FormatBool(permissive)}
 	for _, p := range []string{"PORT_WEB", "PORT_RPC", "PORT_DB", "PORT_ADMIN", "PORT_METRICS", "PORT_LIMITS", "PORT_AUTHZ"} {
 		m.ports[p] = int(freeport.Get(t))
@@ -90,7 +91,7 @@ func (m *realMesh) start(t *testing.T, name, principal string) {
 	admin := int(freeport.Get(t))
 	b.Admin = &bootstrapv3.Admin{Address: tcpAddress("127.0.0.1", uint32(admin))}
 	m.admins[name] = fmt.Sprintf("127.0.0.1:%d", admin)
-	runEnvoy(t, b)
+	m.logs[name] = runEnvoy(t, b)
 	waitFor(t, m.admins[name])
 	for _, l := range b.StaticResources.Listeners {
 		a := l.Address.GetSocketAddress()
@@ -154,24 +155,28 @@ func tcpAddress(ip string, port uint32) *corev3.Address {
 		Address: ip, PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: port}}}}
 }
 
-// runEnvoy starts an Envoy that ends with the test.
-func runEnvoy(t *testing.T, b *bootstrapv3.Bootstrap) {
+// runEnvoy starts an Envoy that ends with the test, and returns the file its output goes to.
+func runEnvoy(t *testing.T, b *bootstrapv3.Bootstrap) string {
 	t.Helper()
 	text, err := protojson.Marshal(b)
 	require.NoError(t, err)
-	file := filepath.Join(t.TempDir(), "envoy.json")
+	dir := t.TempDir()
+	file := filepath.Join(dir, "envoy.json")
 	require.NoError(t, os.WriteFile(file, text, 0o600))
-	var log bytes.Buffer
-	cmd := exec.Command(envoycheck.Binary(t), "-c", file, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warn")
-	cmd.Stdout, cmd.Stderr = &log, &log
+	log, err := os.Create(filepath.Join(dir, "envoy.log"))
+	require.NoError(t, err)
+	cmd := exec.Command(envoycheck.Binary(t), "-c", file, "--concurrency", "1", "--disable-hot-restart", "--log-level", "warn", "--file-flush-interval-msec", "50")
+	cmd.Stdout, cmd.Stderr = log, log
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
-		if t.Failed() {
-			t.Log(log.String())
+		_ = log.Close()
+		if text, err := os.ReadFile(log.Name()); err == nil && t.Failed() {
+			t.Log(string(text))
 		}
 	})
+	return log.Name()
 }
 
 func waitFor(t *testing.T, addr string) {

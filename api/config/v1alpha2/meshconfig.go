@@ -303,10 +303,31 @@ type ObservabilitySpec struct {
 	// +optional
 	EnableDebugServer bool `json:"enableDebugServer"`
 
+	// accessLog says which calls the proxies log on their standard output:
+	// All, Failures or Off. Absent: Failures. Live.
+	// +optional
+	AccessLog AccessLogMode `json:"accessLog,omitempty"`
+
 	// tracing configures Zipkin spans. Live.
 	// +optional
 	Tracing TracingSpec `json:"tracing"`
 }
+
+// AccessLogMode says which calls the proxies log.
+//
+// +kubebuilder:validation:Enum=All;Failures;Off
+type AccessLogMode string
+
+// Which calls the proxies log.
+const (
+	// AccessLogAll logs every request and every connection.
+	AccessLogAll AccessLogMode = "All"
+	// AccessLogFailures logs answers of 400 and above, gRPC errors, and
+	// whatever the proxy itself has a reason to flag.
+	AccessLogFailures AccessLogMode = "Failures"
+	// AccessLogOff logs nothing.
+	AccessLogOff AccessLogMode = "Off"
+)
 
 // TracingSpec says where the proxies send Zipkin spans.
 type TracingSpec struct {

@@ -45,12 +45,12 @@ func (t *translator) outbound(p ir.Proxy) {
 	}
 	var refs []Ref
 	for _, c := range p.Outbound.Chains {
-		l.FilterChains = append(l.FilterChains, filterChain(c, p.TLS))
+		l.FilterChains = append(l.FilterChains, filterChain(c, p))
 		refs = append(refs, chainRefs(c)...)
 	}
 	if p.Outbound.Passthrough {
 		l.DefaultFilterChain = &listenerv3.FilterChain{
-			Name: names.ChainPassthrough, Filters: []*listenerv3.Filter{filters.Passthrough()}}
+			Name: names.ChainPassthrough, Filters: []*listenerv3.Filter{filters.Passthrough(p.AccessLog)}}
 		refs = append(refs, Ref{Cluster, names.ClusterPassthrough})
 	}
 	t.add(Listener, l.Name, l, refs...)
@@ -67,7 +67,7 @@ func (t *translator) inbound(p ir.Proxy) {
 	l.ListenerFiltersTimeout = &durationpb.Duration{Seconds: inspectSeconds}
 	var refs []Ref
 	for _, c := range p.Inbound.Chains {
-		l.FilterChains = append(l.FilterChains, filterChain(c, p.TLS))
+		l.FilterChains = append(l.FilterChains, filterChain(c, p))
 		refs = append(refs, chainRefs(c)...)
 	}
 	t.add(Listener, l.Name, l, refs...)
@@ -85,7 +85,7 @@ func listenerFilter(name string, config proto.Message) *listenerv3.ListenerFilte
 	return &listenerv3.ListenerFilter{Name: name, ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: filters.Any(config)}}
 }
 
-func filterChain(c ir.Chain, tls ir.TLS) *listenerv3.FilterChain {
+func filterChain(c ir.Chain, p ir.Proxy) *listenerv3.FilterChain {
 	m := &listenerv3.FilterChainMatch{DestinationPort: wrapperspb.UInt32(uint32(c.Match.Port)), ServerNames: c.Match.ServerNames}
 	for _, a := range c.Match.Addresses {
 		m.PrefixRanges = append(m.PrefixRanges, host(a))
@@ -93,15 +93,15 @@ func filterChain(c ir.Chain, tls ir.TLS) *listenerv3.FilterChain {
 	m.PrefixRanges = append(m.PrefixRanges, ranges(c.Match.Ranges)...)
 	m.SourcePrefixRanges = ranges(c.Match.Sources)
 	outsideMatch(m, c)
-	out := &listenerv3.FilterChain{Name: c.Name, FilterChainMatch: m, Filters: filters.Network(c)}
+	out := &listenerv3.FilterChain{Name: c.Name, FilterChainMatch: m, Filters: filters.Network(c, p.AccessLog)}
 	switch {
 	case c.MTLS != nil && c.Side == ir.Ingress:
-		out.TransportSocket = ingressTLS(*c.MTLS, tls)
+		out.TransportSocket = ingressTLS(*c.MTLS, p.TLS)
 	case c.MTLS != nil:
 		m.TransportProtocol = transportTLS
 		alpn := cmp.Or(c.Match.ALPN, names.ALPNMesh)
 		m.ApplicationProtocols = []string{alpn}
-		out.TransportSocket = downstreamTLS(*c.MTLS, alpn, tls)
+		out.TransportSocket = downstreamTLS(*c.MTLS, alpn, p.TLS)
 	}
 	return out
 }

@@ -18,6 +18,8 @@ type Proxy struct {
 	Outbound *Listener `json:"outbound,omitempty"`
 	// Inbound is nil when the pod backs no service.
 	Inbound *Listener `json:"inbound,omitempty"`
+	// AccessLog says which calls are logged.
+	AccessLog AccessLog `json:"accessLog,omitempty"`
 	// Metrics is whether the metrics listener is programmed.
 	Metrics      bool          `json:"metrics,omitempty"`
 	RouteConfigs []RouteConfig `json:"routeConfigs,omitempty"`
@@ -25,6 +27,16 @@ type Proxy struct {
 	// Trusts are the validation contexts the proxy needs, by secret name.
 	Trusts []Trust `json:"trusts,omitempty"`
 }
+
+// AccessLog says which calls a proxy logs.
+type AccessLog string
+
+// Which calls a proxy logs; the zero value is failures.
+const (
+	LogFailures AccessLog = ""
+	LogAll      AccessLog = "all"
+	LogNothing  AccessLog = "nothing"
+)
 
 // TLS bounds handshakes between sidecars; empty means Envoy's default. Versions are TLSv1_0 … TLSv1_3 or TLS_AUTO.
 type TLS struct {

@@ -150,6 +150,7 @@ func (p *Planner) Plan(k Key) ir.Proxy {
 		TLS:         ir.TLS{MinVersion: tls.MinVersion, MaxVersion: tls.MaxVersion, CipherSuites: tls.CipherSuites, Curves: tls.Curves},
 		IPv6:        k.IPv6,
 		Metrics:     k.Metrics,
+		AccessLog:   ir.AccessLog(p.snap.Mesh.AccessLog),
 	}
 	if k.Finished {
 		b.addCluster(ir.Cluster{Name: names.ClusterEnd, Kind: ir.End})

@@ -47,7 +47,19 @@ type Mesh struct {
 	ExternalAuthorization *ExternalAuthorization
 	// Tracing is nil when no spans are sent.
 	Tracing *Tracing
+	// AccessLog says which calls the proxies log.
+	AccessLog AccessLog
 }
+
+// AccessLog says which calls the proxies log.
+type AccessLog string
+
+// Which calls the proxies log; the zero value is failures.
+const (
+	LogFailures AccessLog = ""
+	LogAll      AccessLog = "all"
+	LogNothing  AccessLog = "nothing"
+)
 
 // Tracing names the collector of Zipkin spans.
 type Tracing struct {

@@ -68,6 +68,18 @@ func MeshOf(in *configv1alpha2.MeshConfig, td meshid.TrustDomain) snapshot.Mesh 
 		FeatureFlags:          flagsOf(in.Spec.FeatureFlags),
 		ExternalAuthorization: meshconfig.ExternalAuthorization(in),
 		Tracing:               meshconfig.Tracing(in),
+		AccessLog:             accessLogOf(in.Spec.Observability.AccessLog),
+	}
+}
+
+func accessLogOf(mode configv1alpha2.AccessLogMode) snapshot.AccessLog {
+	switch mode {
+	case configv1alpha2.AccessLogAll:
+		return snapshot.LogAll
+	case configv1alpha2.AccessLogOff:
+		return snapshot.LogNothing
+	default:
+		return snapshot.LogFailures
 	}
 }
 

@@ -3,8 +3,12 @@ package filters
 import (
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	streamv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/stream/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/types/known/structpb"
+
+	"openservicemesh.io/osm/internal/core/ir"
 )
 
 // NameStdoutLog is the access logger that `kubectl logs POD -c envoy` shows.
@@ -35,12 +39,44 @@ var accessLogFields = map[string]string{
 	"upstream_host":         "%UPSTREAM_HOST%",
 }
 
-func accessLog() []*accesslogv3.AccessLog {
+func accessLog(which ir.AccessLog) []*accesslogv3.AccessLog {
+	if which == ir.LogNothing {
+		return nil
+	}
 	fields := make(map[string]*structpb.Value, len(accessLogFields))
 	for k, v := range accessLogFields {
 		fields[k] = structpb.NewStringValue(v)
 	}
 	log := &streamv3.StdoutAccessLog{AccessLogFormat: &streamv3.StdoutAccessLog_LogFormat{LogFormat: &corev3.SubstitutionFormatString{
 		Format: &corev3.SubstitutionFormatString_JsonFormat{JsonFormat: &structpb.Struct{Fields: fields}}}}}
-	return []*accesslogv3.AccessLog{{Name: NameStdoutLog, ConfigType: &accesslogv3.AccessLog_TypedConfig{TypedConfig: Any(log)}}}
+	out := &accesslogv3.AccessLog{Name: NameStdoutLog, ConfigType: &accesslogv3.AccessLog_TypedConfig{TypedConfig: Any(log)}}
+	if which == ir.LogFailures {
+		out.Filter = failures()
+	}
+	return []*accesslogv3.AccessLog{out}
+}
+
+// firstFailure is the lowest HTTP status that counts as a failure.
+const firstFailure = 400
+
+// failures lets those calls through that did not go well: an answer of 400 and above, whatever Envoy itself has flagged (no
+// route, no upstream, a reset, a limit), and a gRPC error, which hides behind the status 200.
+func failures() *accesslogv3.AccessLogFilter {
+	return anyOf(
+		&accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ResponseFlagFilter{ResponseFlagFilter: &accesslogv3.ResponseFlagFilter{}}},
+		&accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_StatusCodeFilter{StatusCodeFilter: &accesslogv3.StatusCodeFilter{
+			Comparison: &accesslogv3.ComparisonFilter{Op: accesslogv3.ComparisonFilter_GE,
+				Value: &corev3.RuntimeUInt32{DefaultValue: firstFailure, RuntimeKey: "mesh.access_log.first_failure"}}}}},
+		&accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_AndFilter{AndFilter: &accesslogv3.AndFilter{Filters: []*accesslogv3.AccessLogFilter{
+			{FilterSpecifier: &accesslogv3.AccessLogFilter_HeaderFilter{HeaderFilter: &accesslogv3.HeaderFilter{Header: &routev3.HeaderMatcher{
+				Name: "content-type", HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: &matcherv3.StringMatcher{
+					MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: "application/grpc"}}}}}}},
+			{FilterSpecifier: &accesslogv3.AccessLogFilter_GrpcStatusFilter{GrpcStatusFilter: &accesslogv3.GrpcStatusFilter{
+				Statuses: []accesslogv3.GrpcStatusFilter_Status{accesslogv3.GrpcStatusFilter_OK}, Exclude: true}}},
+		}}}},
+	)
+}
+
+func anyOf(filters ...*accesslogv3.AccessLogFilter) *accesslogv3.AccessLogFilter {
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_OrFilter{OrFilter: &accesslogv3.OrFilter{Filters: filters}}}
 }

@@ -28,7 +28,7 @@ const (
 	maxHeaders   = 100
 )
 
-func connectionManager(c ir.Chain) *listenerv3.Filter {
+func connectionManager(c ir.Chain, log ir.AccessLog) *listenerv3.Filter {
 	m := &hcmv3.HttpConnectionManager{
 		StatPrefix: statPrefixHTTP + c.RouteConfig,
 		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
@@ -41,7 +41,7 @@ func connectionManager(c ir.Chain) *listenerv3.Filter {
 		// No address is trusted to set x-envoy-* headers: they would change how the proxy routes and retries.
 		InternalAddressConfig: &hcmv3.HttpConnectionManager_InternalAddressConfig{},
 		StripTrailingHostDot:  true,
-		AccessLog:             accessLog(),
+		AccessLog:             accessLog(log),
 		Tracing:               tracing(c.Tracing),
 	}
 	boundHeaders(m)

@@ -33,7 +33,7 @@ func HTTP(c ir.Chain) []*hcmv3.HttpFilter {
 }
 
 // Network lists the network filters of a chain: admission first, then what moves the bytes.
-func Network(c ir.Chain) []*listenerv3.Filter {
+func Network(c ir.Chain, log ir.AccessLog) []*listenerv3.Filter {
 	var out []*listenerv3.Filter
 	if c.Access != nil {
 		out = append(out, networkRBAC(*c.Access))
@@ -45,9 +45,9 @@ func Network(c ir.Chain) []*listenerv3.Filter {
 		out = append(out, connectionQuota(c))
 	}
 	if c.Protocol.IsHTTP() {
-		return append(out, connectionManager(c))
+		return append(out, connectionManager(c, log))
 	}
-	return append(out, tcpProxy(c))
+	return append(out, tcpProxy(c, log))
 }
 
 func httpFilter(name string, config proto.Message) *hcmv3.HttpFilter {

@@ -27,7 +27,7 @@ func TestOrder(t *testing.T) {
 		RequestQuota: &ir.RequestQuota{Quota: quota}, ExternalAuthorization: &ir.ExternalAuthorization{Cluster: "authz"},
 	}
 	var network, http []string
-	for _, f := range Network(c) {
+	for _, f := range Network(c, ir.LogAll) {
 		network = append(network, f.Name)
 	}
 	for _, f := range HTTP(c) {
@@ -37,7 +37,7 @@ func TestOrder(t *testing.T) {
 	require.Equal(t, []string{NameHTTPRBAC, NameLocalRateLimit, NameExtAuthz, NameRateLimit, NameRouter}, http)
 
 	c.Protocol, c.TCP = meshid.TCP, []ir.Target{{Cluster: "x"}}
-	require.Len(t, Network(c), 4)
+	require.Len(t, Network(c, ir.LogAll), 4)
 	ingress := HTTP(ir.Chain{ExternalAuthorization: &ir.ExternalAuthorization{Cluster: "authz"}})
 	require.Equal(t, []string{NameExtAuthz, NameRouter}, []string{ingress[0].Name, ingress[1].Name}, "a chain without mesh TLS asks too")
 }

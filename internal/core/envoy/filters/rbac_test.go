@@ -52,7 +52,7 @@ func TestRequest(t *testing.T) {
 func TestConnectionManager(t *testing.T) {
 	read := func(c ir.Chain) *hcmv3.HttpConnectionManager {
 		m := &hcmv3.HttpConnectionManager{}
-		require.NoError(t, connectionManager(c).GetTypedConfig().UnmarshalTo(m))
+		require.NoError(t, connectionManager(c, ir.LogFailures).GetTypedConfig().UnmarshalTo(m))
 		return m
 	}
 	out := read(ir.Chain{Protocol: meshid.HTTP, RouteConfig: "r"})

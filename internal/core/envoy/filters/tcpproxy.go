@@ -13,7 +13,7 @@ import (
 // NameTCPProxy is the network filter that moves bytes.
 const NameTCPProxy = "envoy.filters.network.tcp_proxy"
 
-func tcpProxy(c ir.Chain) *listenerv3.Filter {
+func tcpProxy(c ir.Chain, log ir.AccessLog) *listenerv3.Filter {
 	prefix := "outbound-mesh-tcp-proxy_" + c.Name
 	if c.Side == ir.Egress {
 		prefix = "egress-tcp-proxy." + strconv.Itoa(int(c.Match.Port))
@@ -21,16 +21,16 @@ func tcpProxy(c ir.Chain) *listenerv3.Filter {
 	if c.MTLS != nil {
 		prefix = "inbound-mesh-tcp-proxy." + c.TCP[0].Cluster
 	}
-	return tcpProxyTo(prefix, c.TCP, c.Idle)
+	return tcpProxyTo(prefix, c.TCP, c.Idle, log)
 }
 
 // Passthrough moves a connection to where it was going.
-func Passthrough() *listenerv3.Filter {
-	return tcpProxyTo(names.ClusterPassthrough, []ir.Target{{Cluster: names.ClusterPassthrough, Weight: 1}}, 0)
+func Passthrough(log ir.AccessLog) *listenerv3.Filter {
+	return tcpProxyTo(names.ClusterPassthrough, []ir.Target{{Cluster: names.ClusterPassthrough, Weight: 1}}, 0, log)
 }
 
-func tcpProxyTo(statPrefix string, targets []ir.Target, idle ir.Duration) *listenerv3.Filter {
-	p := &tcpv3.TcpProxy{StatPrefix: statPrefix, AccessLog: accessLog(), IdleTimeout: optional(idle)}
+func tcpProxyTo(statPrefix string, targets []ir.Target, idle ir.Duration, log ir.AccessLog) *listenerv3.Filter {
+	p := &tcpv3.TcpProxy{StatPrefix: statPrefix, AccessLog: accessLog(log), IdleTimeout: optional(idle)}
 	if len(targets) == 1 {
 		p.ClusterSpecifier = &tcpv3.TcpProxy_Cluster{Cluster: targets[0].Cluster}
 		return networkFilter(NameTCPProxy, p)
