@@ -21,7 +21,12 @@ import (
 // limitedMesh runs the echo server as the application behind web, and both sidecars.
 func limitedMesh(t *testing.T, more string) *realMesh {
 	t.Helper()
-	m := newRealMeshWith(t, true, more)
+	return limitedMeshIn(t, true, more)
+}
+
+func limitedMeshIn(t *testing.T, permissive bool, more string) *realMesh {
+	t.Helper()
+	m := newRealMeshWith(t, permissive, more)
 	applet(t, "echo", "PORT_WEB", m)
 	greet(t, m.addr("127.0.0.1", "PORT_DB"))
 	m.start(t, "shop.shop", "shop.shop.cluster.local")
@@ -199,6 +204,55 @@ func TestRealLocalRateLimit(t *testing.T) {
 	resp := m.web(t, "/")
 	require.Equal(t, 503, resp.StatusCode)
 	require.Equal(t, "100% sure %REQ(x)%", resp.Header.Get("X-Limited"), "a value is text, not a format")
+}
+
+// TestRealLocalRateLimitOfPaths: a path's limit counts its requests together, whatever their method and HTTP version and
+// whichever name the service is called by, and apart from those of other paths and of the host.
+func TestRealLocalRateLimitOfPaths(t *testing.T) {
+	m := limitedMeshIn(t, false, webSetting+`  rateLimit: {local: {http: {requests: 2, unit: hour}}}
+  httpRoutes:
+  - {path: /limited/.*, rateLimit: {local: {requests: 4, unit: hour, responseStatusCode: 503}}}
+  - {path: /apart/.*, rateLimit: {local: {requests: 1, unit: hour, responseStatusCode: 508}}}
+`+`
+---
+apiVersion: specs.smi-spec.io/v1alpha4
+kind: HTTPRouteGroup
+metadata: {name: limited, namespace: shop}
+spec:
+  matches:
+  - {name: limited, pathRegex: "/limited/.*", methods: [GET, POST, PUT]}
+  - {name: apart, pathRegex: "/apart/.*"}
+  - {name: rest, pathRegex: "/rest/.*"}
+---
+apiVersion: access.smi-spec.io/v1alpha3
+kind: TrafficTarget
+metadata: {name: limited, namespace: shop}
+spec:
+  destination: {kind: ServiceAccount, name: shop, namespace: shop}
+  sources: [{kind: ServiceAccount, name: client, namespace: client}]
+  rules: [{kind: HTTPRouteGroup, name: limited, matches: [limited, apart, rest]}]
+`)
+	ask := func(c *http.Client, method, host, path string) int {
+		req, err := http.NewRequestWithContext(t.Context(), method, "http://"+m.addr("127.0.77.1", "PORT_WEB")+path, nil)
+		require.NoError(t, err)
+		req.Host = host
+		resp, err := c.Do(req)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		return resp.StatusCode
+	}
+	http2 := h2c()
+	got := []int{
+		ask(http.DefaultClient, http.MethodGet, "web.shop", "/limited/a"), ask(http.DefaultClient, http.MethodPost, "web.shop.svc", "/limited/b"),
+		ask(http2, http.MethodPut, "web.shop", "/limited/c"), ask(http2, http.MethodGet, "web.shop.svc.cluster.local", "/limited/d"),
+	}
+	require.Equal(t, []int{200, 200, 200, 200}, got)
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut} {
+		require.Equal(t, 503, ask(http.DefaultClient, method, "web.shop", "/limited/e"), method)
+		require.Equal(t, 503, ask(http2, method, "web.shop", "/limited/e"), method)
+	}
+	require.Equal(t, map[int]int{200: 1, 508: 2}, m.codes(t, 3, "/apart/a"), "another path has a bucket of its own")
+	require.Equal(t, map[int]int{200: 2, 429: 2}, m.codes(t, 4, "/rest/a"), "neither has taken of the host's")
 }
 
 // TestRealLocalRateLimitOfConnections closes those over the limit.

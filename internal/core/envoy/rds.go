@@ -54,17 +54,18 @@ func http2Twins(clusters []ir.Cluster) map[string]string {
 
 func virtualHost(v ir.VirtualHost, rc ir.RouteConfig, twins map[string]string) *routev3.VirtualHost {
 	out := &routev3.VirtualHost{Name: v.Name, Domains: v.Hosts}
+	limits := bucketsOf(v)
 	for _, r := range v.Routes {
 		if twin := twins[r.Targets[0].Cluster]; twin != "" {
-			out.Routes = append(out.Routes, route(r, twin))
+			out.Routes = append(out.Routes, route(r, twin, limits))
 		}
-		out.Routes = append(out.Routes, route(r, ""))
+		out.Routes = append(out.Routes, route(r, "", limits))
 	}
 	if v.Access != nil {
 		out.TypedPerFilterConfig = map[string]*anypb.Any{filters.NameHTTPRBAC: filters.VirtualHostRBAC(*v.Access)}
 	}
 	out.RequestHeadersToRemove = slices.Clone(untrusted)
-	limitHost(out, v)
+	limitHost(out, v, limits)
 	switch {
 	case rc.External:
 	case rc.Inbound:
@@ -129,7 +130,7 @@ func underscored(name string) []string {
 }
 
 // route encodes one route. With a twin it is the variant for requests whose caller spoke HTTP/2 to its own sidecar.
-func route(r ir.Route, twin string) *routev3.Route {
+func route(r ir.Route, twin string, limits buckets) *routev3.Route {
 	m := &routev3.RouteMatch{Headers: filters.HeaderMatchers(r.Match)}
 	if r.Match.Path == "" {
 		m.PathSpecifier = &routev3.RouteMatch_Prefix{Prefix: "/"}
@@ -143,7 +144,7 @@ func route(r ir.Route, twin string) *routev3.Route {
 		targets = []ir.Target{{Cluster: twin, Weight: targets[0].Weight}}
 	}
 	out := &routev3.Route{Match: m, Action: &routev3.Route_Route{Route: action(targets, r)}}
-	limitRoute(out, r)
+	limitRoute(out, r, limits)
 	return out
 }
 

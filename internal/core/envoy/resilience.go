@@ -61,9 +61,5 @@ func withFault(config map[string]*anypb.Any, f *ir.Fault) map[string]*anypb.Any 
 	if f == nil {
 		return config
 	}
-	if config == nil {
-		config = map[string]*anypb.Any{}
-	}
-	config[filters.NameFault] = filters.Fault(*f)
-	return config
+	return with(config, filters.NameFault, filters.Fault(*f))
 }

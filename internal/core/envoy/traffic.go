@@ -6,7 +6,6 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	upstreamhttpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
-	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -52,21 +51,14 @@ func retryPolicy(r *ir.Retry) *routev3.RetryPolicy {
 	return m
 }
 
-func limitHost(m *routev3.VirtualHost, v ir.VirtualHost) {
-	if v.RequestRate != nil {
-		if m.TypedPerFilterConfig == nil {
-			m.TypedPerFilterConfig = map[string]*anypb.Any{}
-		}
-		m.TypedPerFilterConfig[filters.NameLocalRateLimit] = filters.RequestRate(*v.RequestRate)
-	}
+func limitHost(m *routev3.VirtualHost, v ir.VirtualHost, b buckets) {
+	m.TypedPerFilterConfig = b.configs(m.TypedPerFilterConfig)
 	m.RateLimits = filters.RateLimits(v.Descriptors)
 	m.TypedPerFilterConfig = withFault(m.TypedPerFilterConfig, v.Fault)
 }
 
-func limitRoute(m *routev3.Route, r ir.Route) {
-	if r.RequestRate != nil {
-		m.TypedPerFilterConfig = map[string]*anypb.Any{filters.NameLocalRateLimit: filters.RequestRate(*r.RequestRate)}
-	}
+func limitRoute(m *routev3.Route, r ir.Route, b buckets) {
+	m.TypedPerFilterConfig = b.keptFrom(r)
 	m.GetRoute().RateLimits = filters.RateLimits(r.Descriptors)
 	m.TypedPerFilterConfig = withFault(m.TypedPerFilterConfig, r.Fault)
 }

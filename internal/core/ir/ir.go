@@ -78,6 +78,8 @@ type Chain struct {
 	ConnectionQuota *ConnectionQuota `json:"connectionQuota,omitempty"`
 	// RequestRates is whether virtual hosts or routes of the chain carry a RequestRate.
 	RequestRates bool `json:"requestRates,omitempty"`
+	// RouteRates is how many of the paths have a RequestRate of their own.
+	RouteRates int `json:"routeRates,omitempty"`
 	// RequestQuota is the service that is asked about requests whose virtual host or route has descriptors.
 	RequestQuota *RequestQuota `json:"requestQuota,omitempty"`
 	// ExternalAuthorization is asked about every request that passed Access.
@@ -167,7 +169,8 @@ type Route struct {
 	Targets []Target   `json:"targets"`
 	// Retry says when a request is sent again; nil is when it has certainly not been processed.
 	Retry *Retry `json:"retry,omitempty"`
-	// RequestRate and Descriptors replace those of the virtual host.
+	// RequestRate and Descriptors replace those of the virtual host. Routes of one path have one RequestRate and share
+	// what it lets through.
 	RequestRate *RequestRate `json:"requestRate,omitempty"`
 	Descriptors []Descriptor `json:"descriptors,omitempty"`
 	// Timeout is until the whole answer is there, Idle without a byte; 0 is none, or Envoy's own.

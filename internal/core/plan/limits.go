@@ -44,7 +44,7 @@ func (b *builder) limitChain(c *ir.Chain, id meshid.Service) {
 	}
 	c.ConnectionRate, c.ConnectionQuota = s.ConnectionRate, s.ConnectionQuota
 	if c.Protocol.IsHTTP() {
-		c.RequestRates, c.RequestQuota, c.Faults = s.Limited(), s.RequestQuota, s.Faulty()
+		c.RequestRates, c.RouteRates, c.RequestQuota, c.Faults = s.Limited(), s.LimitedRoutes(), s.RequestQuota, s.Faulty()
 	} else {
 		c.Idle = b.serverIdle(id)
 	}

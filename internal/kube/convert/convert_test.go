@@ -200,3 +200,14 @@ func TestSettingsOf(t *testing.T) {
 		require.Equal(t, Settings{LogLevel: "debug", DebugServer: true, CertValidity: "1h", MaxConnections: 7, ResyncInterval: want}, SettingsOf(&c), resync)
 	}
 }
+
+func TestAccessLogModes(t *testing.T) {
+	for mode, want := range map[configv1alpha2.AccessLogMode]snapshot.AccessLog{
+		"": snapshot.LogFailures, configv1alpha2.AccessLogFailures: snapshot.LogFailures,
+		configv1alpha2.AccessLogAll: snapshot.LogAll, configv1alpha2.AccessLogOff: snapshot.LogNothing,
+	} {
+		c := &configv1alpha2.MeshConfig{}
+		c.Spec.Observability.AccessLog = mode
+		require.Equal(t, want, MeshOf(c, "cluster.local").AccessLog, mode)
+	}
+}

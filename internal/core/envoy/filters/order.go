@@ -18,7 +18,7 @@ func HTTP(c ir.Chain) []*hcmv3.HttpFilter {
 		out = append(out, httpRBAC())
 	}
 	if c.RequestRates {
-		out = append(out, localRateLimit())
+		out = append(out, localRateLimits(c.RouteRates)...)
 	}
 	if c.ExternalAuthorization != nil {
 		out = append(out, externalAuthorization(*c.ExternalAuthorization))

@@ -2,6 +2,7 @@ package filters
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -31,12 +32,30 @@ const (
 	NameRateLimit      = "envoy.filters.http.ratelimit"
 )
 
-// localRateLimit does nothing by itself; virtual hosts and routes carry the buckets.
-func localRateLimit() *hcmv3.HttpFilter {
-	return httpFilter(NameLocalRateLimit, &httplocalv3.LocalRateLimit{StatPrefix: names.StatPrefixHTTPLocalRateLimit})
+// localRateLimits do nothing by themselves; virtual hosts carry the buckets. The first filter is for the bucket of a whole
+// virtual host, and each path with a bucket of its own has a filter of its own: a bucket that a route carried would be that
+// route's alone, while a path is as many routes as it has methods and HTTP versions.
+func localRateLimits(paths int) []*hcmv3.HttpFilter {
+	var out []*hcmv3.HttpFilter
+	for i := range paths + 1 {
+		out = append(out, httpFilter(LocalRateLimitName(i), &httplocalv3.LocalRateLimit{StatPrefix: names.StatPrefixHTTPLocalRateLimit}))
+	}
+	return out
 }
 
-// RequestRate is the configuration of the local rate limit filter for one virtual host or route.
+// LocalRateLimitName is the name of the filter for the i-th path with a bucket of its own, counted from 1; of 0 it is that
+// for whole virtual hosts.
+func LocalRateLimitName(i int) string {
+	if i == 0 {
+		return NameLocalRateLimit
+	}
+	return NameLocalRateLimit + "." + strconv.Itoa(i)
+}
+
+// Disabled keeps a filter of a virtual host away from one of its routes.
+func Disabled() *anypb.Any { return Any(&routev3.FilterConfig{Disabled: true}) }
+
+// RequestRate is the configuration of a local rate limit filter for one virtual host.
 func RequestRate(r ir.RequestRate) *anypb.Any {
 	m := &httplocalv3.LocalRateLimit{
 		StatPrefix:     names.StatPrefixHTTPLocalRateLimit,

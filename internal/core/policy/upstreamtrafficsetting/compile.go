@@ -53,16 +53,17 @@ func (s *Setting) Faulty() bool {
 }
 
 // Limited reports whether any request is limited locally.
-func (s *Setting) Limited() bool {
-	if s.RequestRate != nil {
-		return true
-	}
+func (s *Setting) Limited() bool { return s.RequestRate != nil || s.LimitedRoutes() > 0 }
+
+// LimitedRoutes counts the paths with a limit of their own.
+func (s *Setting) LimitedRoutes() int {
+	n := 0
 	for _, r := range s.Routes {
 		if r.RequestRate != nil {
-			return true
+			n++
 		}
 	}
-	return false
+	return n
 }
 
 // Key names an object.
