@@ -37,11 +37,18 @@ const (
 // route's alone, while a path is as many routes as it has methods and HTTP versions.
 func localRateLimits(paths int) []*hcmv3.HttpFilter {
 	var out []*hcmv3.HttpFilter
-	for i := range paths + 1 {
+	for i := range 1 + roundUp(paths, spareLimits) {
 		out = append(out, httpFilter(LocalRateLimitName(i), &httplocalv3.LocalRateLimit{StatPrefix: names.StatPrefixHTTPLocalRateLimit}))
 	}
 	return out
 }
+
+// spareLimits is how many paths can get a limit before a chain needs another filter. A chain with other filters is another
+// chain: what was connected to the one of before ends with its next request, which meets no new limit.
+const spareLimits = 4
+
+// roundUp returns the smallest positive multiple of step that is at least n.
+func roundUp(n, step int) int { return max(1, (n+step-1)/step) * step }
 
 // LocalRateLimitName is the name of the filter for the i-th path with a bucket of its own, counted from 1; of 0 it is that
 // for whole virtual hosts.

@@ -34,11 +34,13 @@ func TestOrder(t *testing.T) {
 		http = append(http, f.Name)
 	}
 	require.Equal(t, []string{"l4_rbac", "l4_local_rate_limit", "l4_global_rate_limit", NameConnectionManager}, network)
-	require.Equal(t, []string{NameHTTPRBAC, NameLocalRateLimit, NameExtAuthz, NameRateLimit, NameRouter}, http)
+	limits := []string{NameLocalRateLimit, NameLocalRateLimit + ".1", NameLocalRateLimit + ".2", NameLocalRateLimit + ".3", NameLocalRateLimit + ".4"}
+	require.Equal(t, slices.Concat([]string{NameHTTPRBAC}, limits, []string{NameExtAuthz, NameRateLimit, NameRouter}), http)
 
-	c.RouteRates = 2
-	require.Equal(t, []string{NameLocalRateLimit, NameLocalRateLimit + ".1", NameLocalRateLimit + ".2"},
-		[]string{HTTP(c)[1].Name, HTTP(c)[2].Name, HTTP(c)[3].Name}, "each path with a limit of its own has a filter")
+	c.RouteRates = 4
+	require.Len(t, HTTP(c), 9, "a limit more needs no other filters")
+	c.RouteRates = 5
+	require.Len(t, HTTP(c), 13, "each path with a limit of its own has a filter")
 
 	c.Protocol, c.TCP = meshid.TCP, []ir.Target{{Cluster: "x"}}
 	require.Len(t, Network(c, ir.LogAll), 4)
