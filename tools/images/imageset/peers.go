@@ -7,8 +7,11 @@ import (
 	"slices"
 )
 
-// peersModule pins the peers that are Go programs.
-const peersModule = "tools/peers"
+// peersModule pins the peers that are Go programs; Contour has a module of its own, for its dependencies disagree with theirs.
+const (
+	peersModule   = "tools/peers"
+	contourModule = "tools/contour"
+)
 
 // Peers are images of other makers that the guides and the end-to-end tests use. Like Envoy's they are assembled for
 // clusters that pull nothing and bear the names of the official images, which users' clusters run. They are built only
@@ -22,6 +25,10 @@ func Peers() []Spec {
 		{
 			Name: "httpbin", Official: "mccutchen/go-httpbin:2.26.0", Module: peersModule, Package: "github.com/mccutchen/go-httpbin/v2/cmd/go-httpbin",
 			Path: "/bin/go-httpbin", User: userNobody, Description: "HTTP server that answers as it is told",
+		},
+		{
+			Name: "contour", Official: "projectcontour/contour:v1.33.8", Module: contourModule, Package: "github.com/projectcontour/contour/cmd/contour",
+			Path: "/bin/contour", User: userNobody, Description: "Ingress controller",
 		},
 		{
 			Name: "ratelimit", Official: "envoyproxy/ratelimit:3fb70258", Module: peersModule, Package: "github.com/envoyproxy/ratelimit/src/service_cmd",
