@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	extauthzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
 	faultv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/fault/v3"
 	httplocalv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/local_ratelimit/v3"
@@ -43,7 +44,8 @@ const tooManyRequests = 429
 type limits struct {
 	connectionRate  bool
 	connectionQuota *netquotav3.RateLimit
-	requestRates    bool
+	// requestRates are the filters that limit rates of requests by themselves, in the order they are asked.
+	requestRates []string
 	authorizer      *extauthzv3.ExtAuthz
 	requestQuota    *httpquotav3.RateLimit
 	faults          bool
@@ -72,7 +74,7 @@ func (l *limits) readHTTP(manager *hcmv3.HttpConnectionManager) error {
 		case *faultv3.HTTPFault:
 			l.faults = true
 		case *httplocalv3.LocalRateLimit:
-			l.requestRates = true
+			l.requestRates = append(l.requestRates, f.Name)
 		case *extauthzv3.ExtAuthz:
 			l.authorizer = m
 		case *httpquotav3.RateLimit:
@@ -97,8 +99,10 @@ func (l limits) connection(around Around) string {
 
 // request returns the code that a request is answered with instead of being sent on, and why; 0 when none is.
 func (l limits) request(r route, around Around) (int, string) {
-	if l.requestRates && r.limit != nil && around.Spent {
-		return codeOr429(int(r.limit.GetStatus().GetCode())), "local rate limit of requests"
+	for _, filter := range l.requestRates {
+		if m := r.limits[filter]; m != nil && around.Spent {
+			return codeOr429(int(m.GetStatus().GetCode())), "local rate limit of requests"
+		}
 	}
 	if a := l.authorizer; a != nil && (around.Authorizer == No || around.Authorizer == Silence && !a.FailureModeAllow) {
 		return 403, "external authorization"
@@ -124,13 +128,31 @@ func codeOr429(code int) int {
 	return code
 }
 
-// readRate returns the bucket that counts: the first that is configured.
-func readRate(configs ...map[string]*anypb.Any) (*httplocalv3.LocalRateLimit, error) {
-	for _, c := range configs {
-		if a := c[filters.NameLocalRateLimit]; a != nil {
-			m := &httplocalv3.LocalRateLimit{}
-			return m, a.UnmarshalTo(m)
+// readRates returns the buckets that count for a route, by the filters that draw on them: its own and its host's, but for
+// those it keeps away from.
+func readRates(rt, host map[string]*anypb.Any) (map[string]*httplocalv3.LocalRateLimit, error) {
+	out := map[string]*httplocalv3.LocalRateLimit{}
+	for _, configs := range []map[string]*anypb.Any{host, rt} { // what the route says is said last
+		for name, a := range configs {
+			if !filters.IsLocalRateLimit(name) {
+				continue
+			}
+			m, err := a.UnmarshalNew()
+			if err != nil {
+				return nil, err
+			}
+			switch m := m.(type) {
+			case *httplocalv3.LocalRateLimit:
+				out[name] = m
+			case *routev3.FilterConfig:
+				if !m.Disabled || m.Config != nil {
+					return nil, fmt.Errorf("%s: such a configuration is not known to the simulator: %v", name, m)
+				}
+				delete(out, name)
+			default:
+				return nil, fmt.Errorf("%s: %T is not known to the simulator", name, m)
+			}
 		}
 	}
-	return nil, nil
+	return out, nil
 }

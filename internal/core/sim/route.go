@@ -20,9 +20,10 @@ type route struct {
 	host    string
 	targets []target
 	access  *rules
-	// limit is the local rate limit that counts for the route, asks whether a rate limit service is asked about it.
-	limit *httplocalv3.LocalRateLimit
-	asks  bool
+	// limits are the local rate limits that count for the route, by filter; asks is whether a rate limit service is asked
+	// about it.
+	limits map[string]*httplocalv3.LocalRateLimit
+	asks   bool
 	// abort is the code that every request is answered with on purpose; 0 is none.
 	abort int
 }
@@ -80,7 +81,7 @@ func readRoute(vh *routev3.VirtualHost, rt *routev3.Route) (*route, error) {
 		out.access = &rules{m.GetRbac().GetRules()}
 	}
 	var err error
-	if out.limit, err = readRate(rt.TypedPerFilterConfig, vh.TypedPerFilterConfig); err != nil {
+	if out.limits, err = readRates(rt.TypedPerFilterConfig, vh.TypedPerFilterConfig); err != nil {
 		return nil, err
 	}
 	if out.abort, err = readAbort(rt.TypedPerFilterConfig, vh.TypedPerFilterConfig); err != nil {

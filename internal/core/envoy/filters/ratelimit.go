@@ -59,6 +59,11 @@ func LocalRateLimitName(i int) string {
 	return NameLocalRateLimit + "." + strconv.Itoa(i)
 }
 
+// IsLocalRateLimit reports whether a filter is one of those.
+func IsLocalRateLimit(name string) bool {
+	return name == NameLocalRateLimit || strings.HasPrefix(name, NameLocalRateLimit+".")
+}
+
 // Disabled keeps a filter of a virtual host away from one of its routes.
 func Disabled() *anypb.Any { return Any(&routev3.FilterConfig{Disabled: true}) }
 
