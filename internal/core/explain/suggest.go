@@ -108,7 +108,9 @@ func (c *call) suggestEgress() ([]snapshot.Object, []snapshot.Finding) {
 		e.Spec.IPAddresses = []string{fmt.Sprintf("%s/%d", c.to.addr.Addr(), c.to.addr.Addr().BitLen())}
 	}
 	e.Spec.Ports = []policyv1.EgressPort{{Number: int(c.q.Port), Protocol: protocol}}
-	_, refused := egress.Compile([]*policyv1.Egress{e}, egress.Lookup{MeshNamespace: c.mesh.snap.Mesh.Namespace, Node: c.mesh.snap.IsNode})
+	_, refused := egress.Compile([]*policyv1.Egress{e}, egress.Lookup{
+		MeshNamespace: c.mesh.snap.Mesh.Namespace, Node: c.mesh.snap.IsNode,
+		Service: func(id meshid.Service) bool { return c.mesh.snap.Service(id) != nil }})
 	return []snapshot.Object{e}, refused
 }
 

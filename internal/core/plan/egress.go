@@ -23,6 +23,7 @@ func (p *Planner) compileEgress(groups routegroup.Groups) {
 	lookup := egress.Lookup{
 		MeshNamespace: p.snap.Mesh.Namespace,
 		Node:          p.snap.IsNode,
+		Service:       func(id meshid.Service) bool { return p.snap.Service(id) != nil },
 		Requests: func(ns, name string) ([]ir.RouteMatch, bool) {
 			g, ok := groups[routegroup.Key{Namespace: ns, Name: name}]
 			var all []ir.RouteMatch

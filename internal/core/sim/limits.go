@@ -46,9 +46,9 @@ type limits struct {
 	connectionQuota *netquotav3.RateLimit
 	// requestRates are the filters that limit rates of requests by themselves, in the order they are asked.
 	requestRates []string
-	authorizer      *extauthzv3.ExtAuthz
-	requestQuota    *httpquotav3.RateLimit
-	faults          bool
+	authorizer   *extauthzv3.ExtAuthz
+	requestQuota *httpquotav3.RateLimit
+	faults       bool
 }
 
 func (l *limits) readNetwork(m proto.Message) error {

@@ -32,10 +32,12 @@ func (v *Validator) Review(_ context.Context, req *admissionv1.AdmissionRequest)
 	if req.Operation != admissionv1.Create && req.Operation != admissionv1.Update {
 		return server.Allow()
 	}
-	if err := v.judge(req); err != nil {
+	warnings, err := v.judge(req)
+	if err != nil {
 		return server.Deny(err)
 	}
 	resp := server.Allow()
+	resp.Warnings = warnings
 	for _, k := range policy.Kinds() {
 		if k.Name == req.Kind.Kind && !k.Acts {
 			resp.Warnings = append(resp.Warnings, fmt.Sprintf(
@@ -45,39 +47,43 @@ func (v *Validator) Review(_ context.Context, req *admissionv1.AdmissionRequest)
 	return resp
 }
 
-func (v *Validator) judge(req *admissionv1.AdmissionRequest) error {
+// judge says why an object is refused or, where it is not, what of it will have no effect.
+func (v *Validator) judge(req *admissionv1.AdmissionRequest) ([]string, error) {
 	policies := v.Policies()
 	switch req.Kind.Kind {
 	case traffictarget.Kind:
-		return judgeAs(req, traffictarget.Validate)
+		return judgeAs(req, traffictarget.Validate, nil)
 	case egress.Kind:
-		return judgeAs(req, egress.Validate)
+		return judgeAs(req, egress.Validate, func(o *policyv1.Egress) []string { return egress.Warnings(o, v.Service) })
 	case ingressbackend.Kind:
 		return judgeAs(req, func(o *policyv1.IngressBackend) error {
 			return ingressbackend.Validate(o, snapshot.List[*policyv1.IngressBackend](policies, ingressbackend.Kind))
-		})
+		}, nil)
 	case upstreamtrafficsetting.Kind:
 		return judgeAs(req, func(o *policyv1.UpstreamTrafficSetting) error {
 			return upstreamtrafficsetting.Validate(o, snapshot.List[*policyv1.UpstreamTrafficSetting](policies, upstreamtrafficsetting.Kind), v.Service)
-		})
+		}, upstreamtrafficsetting.Warnings)
 	}
-	return nil
+	return nil, nil
 }
 
-// judgeAs decodes the object and judges it.
+// judgeAs decodes the object and judges it. warn may be nil.
 func judgeAs[T any, O interface {
 	*T
 	snapshot.Object
-}](req *admissionv1.AdmissionRequest, validate func(O) error) error {
+}](req *admissionv1.AdmissionRequest, validate func(O) error, warn func(O) []string) ([]string, error) {
 	o := O(new(T))
 	if err := json.Unmarshal(req.Object.Raw, o); err != nil {
-		return fmt.Errorf("%s %s/%s cannot be read: %w", req.Kind.Kind, req.Namespace, req.Name, err)
+		return nil, fmt.Errorf("%s %s/%s cannot be read: %w", req.Kind.Kind, req.Namespace, req.Name, err)
 	}
 	if o.GetDeletionTimestamp() != nil {
-		return nil
+		return nil, nil
 	}
 	if o.GetNamespace() == "" {
 		o.SetNamespace(req.Namespace)
 	}
-	return validate(o)
+	if err := validate(o); err != nil || warn == nil {
+		return nil, err
+	}
+	return warn(o), nil
 }

@@ -147,6 +147,23 @@ func TestWarnsAboutKindsWithoutEffect(t *testing.T) {
 		review(t, admissionv1.Create, "Telemetry", "new", "{}").Warnings)
 }
 
+func TestWarnsAboutFieldsWithoutEffect(t *testing.T) {
+	warned := review(t, admissionv1.Create, "Egress", "new", "{hosts: [desk.client.svc.cluster.local], ports: [{number: 80, protocol: http}]}")
+	require.True(t, warned.Allowed)
+	require.Len(t, warned.Warnings, 1)
+	require.Contains(t, warned.Warnings[0], `spec.hosts[0]: "desk.client.svc.cluster.local" is the service client/desk of the mesh.`)
+	require.Empty(t, review(t, admissionv1.Create, "Egress", "new", "{hosts: [desk.outside.svc.cluster.local], ports: [{number: 80, protocol: http}]}").Warnings)
+
+	warned = review(t, admissionv1.Update, "UpstreamTrafficSetting", "new", "{host: www.example.com, rateLimit: {local: {tcp: {connections: 1, unit: minute}}}}")
+	require.True(t, warned.Allowed, "%v", warned.Result)
+	require.Len(t, warned.Warnings, 1)
+	require.Contains(t, warned.Warnings[0], "spec.rateLimit: has no effect")
+	require.Empty(t, review(t, admissionv1.Update, "UpstreamTrafficSetting", "new", "{host: www.example.com}").Warnings)
+	refused := review(t, admissionv1.Create, "Egress", "new", "{hosts: [desk.client, localhost], ports: [{number: 80, protocol: http}]}")
+	require.False(t, refused.Allowed)
+	require.Empty(t, refused.Warnings, "an error alone")
+}
+
 func configuration() Configuration {
 	return Configuration{Name: "osm-validator-mesh-osm", MeshName: "osm", OSMNamespace: "osm-system", Version: "v1", TrafficTargets: true}
 }

@@ -47,6 +47,8 @@ type Lookup struct {
 	MeshNamespace string
 	// Node reports whether an address is one of the cluster's nodes'.
 	Node func(netip.Addr) bool
+	// Service reports whether the mesh has a service.
+	Service func(meshid.Service) bool
 }
 
 // Compile compiles every object, in order. What cannot be compiled opens nothing and is reported.
@@ -82,6 +84,9 @@ func (c *compiler) compile() (Policy, bool) {
 	p := Policy{Object: c.ref(), Sources: c.sources()}
 	hosts, ok := c.hosts()
 	ranges, ok2 := c.ranges()
+	for _, w := range Warnings(c.object, c.lookup.Service) {
+		c.report(snapshot.Warning, "", "NoEffect", "%s", w)
+	}
 	if !ok || !ok2 || len(p.Sources) == 0 {
 		return p, false
 	}

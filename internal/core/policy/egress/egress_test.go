@@ -51,6 +51,7 @@ func lookup() Lookup {
 	return Lookup{
 		MeshNamespace: "osm-system",
 		Node:          func(a netip.Addr) bool { return a == netip.MustParseAddr("192.0.2.1") },
+		Service:       func(id meshid.Service) bool { return id == meshid.Service{Namespace: "shop", Name: "cart"} },
 		Requests: func(ns, group string) ([]ir.RouteMatch, bool) {
 			switch ns + "/" + group {
 			case "ns/g":
@@ -120,6 +121,8 @@ func TestCompile(t *testing.T) {
 		{"one good range", func(o *policyv1.Egress) { o.Spec.IPAddresses = []string{"x", "203.0.113.0/24"} },
 			base(func(p *Policy) { p.Ranges = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")} }), []string{"E2002"}},
 		{"bad host alone", func(o *policyv1.Egress) { o.Spec.Hosts = []string{"localhost"} }, nil, []string{"InvalidHost"}},
+		{"a service of the mesh", func(o *policyv1.Egress) { o.Spec.Hosts = []string{"cart.shop"} },
+			base(func(p *Policy) { p.Hosts = []string{"cart.shop"} }), []string{"NoEffect"}},
 		{"http without hosts", func(o *policyv1.Egress) { o.Spec.Hosts = nil }, nil, []string{"NoHosts"}},
 		{"bad port", func(o *policyv1.Egress) { o.Spec.Ports[0].Number = 65536 }, nil, []string{"InvalidPort"}},
 		{"bad protocol", func(o *policyv1.Egress) { o.Spec.Ports[0].Protocol = "udp" }, nil, []string{"InvalidPort"}},
@@ -149,6 +152,25 @@ func TestCompile(t *testing.T) {
 			require.Equal(t, c.codes, codes)
 		})
 	}
+}
+
+func TestWarnings(t *testing.T) {
+	exists := lookup().Service
+	o := &policyv1.Egress{ObjectMeta: metav1.ObjectMeta{Namespace: "osm-system", Name: "e"}}
+	o.Spec.Sources = []policyv1.EgressSource{{Kind: "ServiceAccount", Name: "a", Namespace: "ns"}, {Kind: "ServiceAccount", Name: "b", Namespace: "shop"}}
+	o.Spec.Ports = []policyv1.EgressPort{{Number: 443, Protocol: "HTTPS"}}
+	for _, host := range []string{"cart", "cart.shop", "CART.shop.svc", "cart.shop.svc.cluster", "cart.shop.svc.cluster.local.", "cart-0.cart.shop.svc.cluster.local"} {
+		o.Spec.Hosts = []string{"www.example.com", host}
+		require.Equal(t, []string{"spec.hosts[1]: \"" + host + "\" is the service shop/cart of the mesh. TrafficTargets, or permissive mode, decide who may call it, " +
+			"and no Egress does: a call they allow takes the way of the mesh, without the routes and settings of this object, and the service's sidecars close any other. " +
+			"Remove the host; if the call is to be allowed, write a TrafficTarget"}, Warnings(o, exists))
+	}
+	o.Spec.Hosts = []string{"cart.other", "other", "shop.cart", "cart.example.com", "cart.svc", "a.b.c.cart.shop.svc", "*.shop.svc.cluster.local", "203.0.113.1", "2001:db8::1", "localhost"}
+	require.Empty(t, Warnings(o, exists))
+	o.Spec.Hosts, o.Spec.Ports[0].Protocol = []string{"cart.shop"}, "tcp"
+	require.Empty(t, Warnings(o, exists), "tcp is opened by address")
+	o.Spec.Sources, o.Spec.Hosts, o.Spec.Ports[0].Protocol = o.Spec.Sources[:1], []string{"cart"}, "http"
+	require.Empty(t, Warnings(o, exists), "there, cart is another host")
 }
 
 // TestMergeAddsUp: whatever policies say about one port, the narrowest opening around an address allows exactly what some

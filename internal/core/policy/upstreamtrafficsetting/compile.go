@@ -109,11 +109,11 @@ func Compile(objects []*policyv1.UpstreamTrafficSetting, exists func(meshid.Serv
 			continue
 		}
 		out.byName[Key{o.Namespace, o.Name}] = setting
+		for _, w := range Warnings(o) {
+			report(o, snapshot.Warning, "NoEffect", w)
+		}
 		id, cluster := service(o.Spec.Host)
 		if !cluster || id.Namespace != o.Namespace {
-			if field := limited(o); field != "" {
-				report(o, snapshot.Warning, "NoEffect", outside(field, o.Spec.Host))
-			}
 			continue
 		}
 		out.byService[id] = setting

@@ -19,6 +19,17 @@ func limited(o *policyv1.UpstreamTrafficSetting) string {
 	return ""
 }
 
+// Warnings says which fields of an object that is in force have no effect.
+func Warnings(o *policyv1.UpstreamTrafficSetting) []string {
+	if id, cluster := service(o.Spec.Host); cluster && id.Namespace == o.Namespace {
+		return nil
+	}
+	if field := limited(o); field != "" {
+		return []string{outside(field, o.Spec.Host)}
+	}
+	return nil
+}
+
 // outside says why a rate is not limited: the proxies of the host itself would do it, and it has none.
 func outside(field, host string) string {
 	return fmt.Sprintf("%s: has no effect, since rates are limited by the proxies of spec.host and %q is no service of the mesh in this namespace; "+
