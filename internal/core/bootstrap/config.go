@@ -65,6 +65,10 @@ func Build(c Config) (*bootstrapv3.Bootstrap, error) {
 		Node:           &corev3.Node{Id: c.NodeID, Cluster: c.NodeCluster},
 		Admin:          &bootstrapv3.Admin{Address: address(adminAddress, names.PortEnvoyAdmin, false)},
 		LayeredRuntime: Runtime(),
+		// In permissive mode a sidecar knows every service of the mesh and calls few. Workers take a cluster up, and its
+		// counters are made, with the first call to it.
+		ClusterManager:      &bootstrapv3.ClusterManager{EnableDeferredClusterCreation: true},
+		DeferredStatOptions: &bootstrapv3.Bootstrap_DeferredStatOptions{EnableDeferredCreationStats: true},
 		DynamicResources: &bootstrapv3.Bootstrap_DynamicResources{
 			AdsConfig: adsConfig(),
 			CdsConfig: overADS(),
