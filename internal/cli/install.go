@@ -163,7 +163,7 @@ func (a *app) mayInstall(ctx context.Context, cluster *Cluster, cfg *action.Conf
 		}
 		replace = true
 	}
-	return replace, singleMesh(meshes, in.namespace, in.enforceSingleMesh)
+	return replace, mayInstall(meshes, in.namespace, in.enforceSingleMesh)
 }
 
 // runInstall lets Helm install and wait, shows progress meanwhile and explains a failure.

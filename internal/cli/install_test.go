@@ -94,12 +94,12 @@ func TestInstallRefusals(t *testing.T) {
 		},
 		"this one would be exclusive": {
 			world: func(t *testing.T) *world { return newWorld(t, controller("other", "other-system")) },
-			want:  []string{"Error: Mesh(es) namespace: other-system, name: other already exist so a new mesh enforcing it is the only one cannot be installed\n"},
+			want:  []string{"Error: Mesh(es) namespace: other-system, name: other already exist so a new mesh enforcing it is the only one cannot be installed; set osm.enforceSingleMesh=false to install one beside them\n"},
 		},
 		"namespace taken": {
 			world: func(t *testing.T) *world { return newWorld(t, controller("other", "osm-system")) },
 			args:  []string{"--enforce-single-mesh=false"},
-			want:  []string{"Error: Namespace osm-system already contains meshes [other]\n"},
+			want:  []string{"Error: Namespace osm-system already contains mesh other; upgrade or uninstall it, or choose another namespace\n"},
 		},
 		"missing rights": {
 			world: func(t *testing.T) *world {

@@ -24,31 +24,18 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/yaml"
+
+	"openservicemesh.io/osm/internal/core/coexist"
 )
 
-// singleMesh says why a mesh may not be installed beside those that exist, in the words of the preinstall job, or nil.
-// The job asks again inside the cluster; asked here, nothing is changed when the answer is no.
-func singleMesh(existing []mesh, namespace string, enforce bool) error {
-	var all, single, here []string
+// mayInstall says why a mesh may not be installed beside those that exist, or nil. The preinstall job asks again inside the
+// cluster; asked here, nothing is changed when the answer is no.
+func mayInstall(existing []mesh, namespace string, enforce bool) error {
+	var meshes []coexist.Mesh
 	for _, m := range existing {
-		told := fmt.Sprintf("namespace: %s, name: %s", m.namespace, m.name)
-		all = append(all, told)
-		if m.single {
-			single = append(single, told)
-		}
-		if m.namespace == namespace {
-			here = append(here, m.name)
-		}
+		meshes = append(meshes, coexist.Mesh{Name: m.name, Namespace: m.namespace, Only: m.single})
 	}
-	switch {
-	case len(single) > 0:
-		return fmt.Errorf("Mesh(es) %s already enforce it is the only mesh in the cluster, cannot install new meshes", strings.Join(single, ", "))
-	case enforce && len(all) > 0:
-		return fmt.Errorf("Mesh(es) %s already exist so a new mesh enforcing it is the only one cannot be installed", strings.Join(all, ", "))
-	case len(here) > 0:
-		return fmt.Errorf("Namespace %s already contains meshes %v", namespace, here)
-	}
-	return nil
+	return coexist.Refusal(coexist.Obstacles(coexist.Mesh{Namespace: namespace, Only: enforce}, meshes))
 }
 
 // lastRelease returns the newest release of a name, nil when there is none.

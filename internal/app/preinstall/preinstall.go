@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/spf13/pflag"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
 	"openservicemesh.io/osm/internal/app/crds"
+	"openservicemesh.io/osm/internal/core/coexist"
 	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/obs"
 	"openservicemesh.io/osm/internal/obs/errcode"
@@ -55,32 +54,12 @@ func Check(ctx context.Context, client kubernetes.Interface, c Config) error {
 	if err != nil {
 		return fmt.Errorf("cannot list the Deployments of existing meshes in all namespaces: %w", err)
 	}
-	var meshes, single []string
-	here := false
+	var meshes []coexist.Mesh
 	for i := range list.Items {
 		d := &list.Items[i]
-		mesh := fmt.Sprintf("namespace: %s, name: %s", d.Namespace, d.Labels[names.LabelMeshName])
-		meshes = append(meshes, mesh)
-		if d.Labels[names.LabelEnforceSingleMesh] == "true" {
-			single = append(single, mesh)
-		}
-		here = here || d.Namespace == c.Namespace
+		meshes = append(meshes, coexist.Mesh{Name: d.Labels[names.LabelMeshName], Namespace: d.Namespace, Only: d.Labels[names.LabelEnforceSingleMesh] == "true"})
 	}
-	slices.Sort(meshes)
-	slices.Sort(single)
-	var reasons []error
-	switch {
-	case len(single) > 0:
-		reasons = append(reasons, fmt.Errorf("Mesh(es) %s already enforce it is the only mesh in the cluster, cannot install new meshes",
-			strings.Join(single, ", ")))
-	case c.EnforceSingleMesh && len(meshes) > 0:
-		reasons = append(reasons, fmt.Errorf("Mesh(es) %s already exist so a new mesh enforcing it is the only one cannot be installed; "+
-			"set osm.enforceSingleMesh=false to install one beside them", strings.Join(meshes, ", ")))
-	}
-	if here {
-		reasons = append(reasons, fmt.Errorf("Namespace %s already has an OSM control plane; choose another namespace", c.Namespace))
-	}
-	return errors.Join(reasons...)
+	return coexist.Refusal(coexist.Obstacles(coexist.Mesh{Namespace: c.Namespace, Only: c.EnforceSingleMesh}, meshes))
 }
 
 // Main runs osm-preinstall with the arguments after the program's name and returns the exit status.

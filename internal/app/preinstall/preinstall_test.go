@@ -37,8 +37,8 @@ func TestCheck(t *testing.T) {
 		"another enforces":        {[]runtime.Object{controller("b", "two", "true"), controller("a", "one", "true"), controller("c", "three", "")}, Config{Namespace: "osm-system"}, "Mesh(es) namespace: a, name: one, namespace: b, name: two already enforce it is the only mesh in the cluster, cannot install new meshes"},
 		"both enforce":            {[]runtime.Object{controller("a", "one", "true")}, Config{Namespace: "osm-system", EnforceSingleMesh: true}, "Mesh(es) namespace: a, name: one already enforce it is the only mesh in the cluster, cannot install new meshes"},
 		"this one enforces":       {[]runtime.Object{controller("a", "one", "")}, Config{Namespace: "osm-system", EnforceSingleMesh: true}, "Mesh(es) namespace: a, name: one already exist so a new mesh enforcing it is the only one cannot be installed; set osm.enforceSingleMesh=false to install one beside them"},
-		"namespace taken":         {[]runtime.Object{controller("osm-system", "one", "")}, Config{Namespace: "osm-system"}, "Namespace osm-system already has an OSM control plane; choose another namespace"},
-		"all reasons are printed": {[]runtime.Object{controller("osm-system", "one", "true")}, Config{Namespace: "osm-system"}, "Mesh(es) namespace: osm-system, name: one already enforce it is the only mesh in the cluster, cannot install new meshes\nNamespace osm-system already has an OSM control plane; choose another namespace"},
+		"namespace taken":         {[]runtime.Object{controller("osm-system", "one", "")}, Config{Namespace: "osm-system"}, "Namespace osm-system already contains mesh one; upgrade or uninstall it, or choose another namespace"},
+		"all reasons are printed": {[]runtime.Object{controller("osm-system", "one", "true")}, Config{Namespace: "osm-system"}, "Mesh(es) namespace: osm-system, name: one already enforce it is the only mesh in the cluster, cannot install new meshes\nNamespace osm-system already contains mesh one; upgrade or uninstall it, or choose another namespace"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/version"
 
+	"openservicemesh.io/osm/internal/core/coexist"
 	"openservicemesh.io/osm/internal/core/names"
 )
 
@@ -84,13 +85,19 @@ func rights(f *Facts, r *report) {
 }
 
 func singleMesh(f *Facts, r *report) {
+	var existing []coexist.Mesh
 	for _, d := range f.Controllers {
-		mesh := fmt.Sprintf("mesh %s in namespace %s", d.Labels[names.LabelMeshName], d.Namespace)
-		switch {
-		case d.Namespace == f.Namespace:
+		existing = append(existing, coexist.Mesh{Name: d.Labels[names.LabelMeshName], Namespace: d.Namespace, Only: d.Labels[names.LabelEnforceSingleMesh] == "true"})
+	}
+	// A mesh insists on being the only one unless it is told otherwise.
+	for _, o := range coexist.Obstacles(coexist.Mesh{Namespace: f.Namespace, Only: true}, existing) {
+		mesh := fmt.Sprintf("mesh %s in namespace %s", o.Mesh.Name, o.Mesh.Namespace)
+		switch here := o.Mesh.Namespace == f.Namespace; {
+		case o.Reason == coexist.SameNamespace:
 			r.fail(mesh, "osm mesh upgrade, or osm uninstall mesh first", "it is in the namespace that is to be installed in")
-		case d.Labels[names.LabelEnforceSingleMesh] == "true":
-			r.fail(mesh, "osm uninstall mesh --mesh-name "+d.Labels[names.LabelMeshName]+" --osm-namespace "+d.Namespace, "it wants to be the only one in the cluster")
+		case here: // told already
+		case o.Reason == coexist.InsistsItself:
+			r.fail(mesh, "osm uninstall mesh --mesh-name "+o.Mesh.Name+" --osm-namespace "+o.Mesh.Namespace, "it wants to be the only one in the cluster")
 		default:
 			r.warn(mesh, "install with --enforce-single-mesh=false", "a mesh that wants to be the only one cannot be installed beside it")
 		}
