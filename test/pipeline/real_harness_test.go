@@ -87,33 +87,39 @@ func (m *realMesh) start(t *testing.T, name, principal string) {
 	require.NoError(t, err)
 	b, err := envoycheck.Static(m.view.Config(p.Key), m.view.Endpoints, m.ca.issue(t, principal))
 	require.NoError(t, err)
-	m.onLoopback(t, b, m.podIP(t, p))
+	m.onLoopback(t, b, m.podIPs(t, p))
 	admin := int(freeport.Get(t))
 	b.Admin = &bootstrapv3.Admin{Address: tcpAddress("127.0.0.1", uint32(admin))}
 	m.admins[name] = fmt.Sprintf("127.0.0.1:%d", admin)
 	m.logs[name] = runEnvoy(t, b)
 	waitFor(t, m.admins[name])
 	for _, l := range b.StaticResources.Listeners {
-		a := l.Address.GetSocketAddress()
-		waitFor(t, net.JoinHostPort(a.Address, strconv.Itoa(int(a.GetPortValue()))))
-	}
-}
-
-func (m *realMesh) podIP(t *testing.T, p render.Proxy) string {
-	t.Helper()
-	for _, pod := range m.snap.Pods {
-		if pod.ID.String() == p.Pods[0] {
-			return pod.IPs[0].String()
+		waitForAddress(t, l.Address)
+		for _, a := range l.AdditionalAddresses {
+			waitForAddress(t, a.Address)
 		}
 	}
-	require.Fail(t, "no such pod")
-	return ""
 }
 
-// onLoopback gives each filter chain a listener on the address that it matches, which stands for the redirection of a
-// pod's connections. Nothing else of the configuration is changed, but for the ports of admin and metrics.
-func (m *realMesh) onLoopback(t *testing.T, b *bootstrapv3.Bootstrap, podIP string) {
+func (m *realMesh) podIPs(t *testing.T, p render.Proxy) []string {
 	t.Helper()
+	var out []string
+	for _, pod := range m.snap.Pods {
+		if pod.ID.String() == p.Pods[0] {
+			for _, ip := range pod.IPs {
+				out = append(out, ip.String())
+			}
+		}
+	}
+	require.NotEmpty(t, out, "no such pod")
+	return out
+}
+
+// onLoopback gives each filter chain a listener on the addresses that it matches, which stands for the redirection of a
+// pod's connections. Nothing else of the configuration is changed, but for the ports of admin and metrics.
+func (m *realMesh) onLoopback(t *testing.T, b *bootstrapv3.Bootstrap, podIPs []string) {
+	t.Helper()
+	podIP := podIPs[0]
 	var out []*listenerv3.Listener
 	for _, l := range b.StaticResources.Listeners {
 		if l.Name == names.ListenerMetrics {
@@ -130,15 +136,17 @@ func (m *realMesh) onLoopback(t *testing.T, b *bootstrapv3.Bootstrap, podIP stri
 			one := proto.CloneOf(l)
 			one.Name = c.Name
 			one.FilterChains = []*listenerv3.FilterChain{c}
-			ip := podIP
-			if r := c.FilterChainMatch.PrefixRanges; len(r) > 0 {
-				ip = r[0].AddressPrefix
+			ips := podIPs
+			if ranges := c.FilterChainMatch.PrefixRanges; len(ranges) > 0 {
+				ips = nil
+				for _, r := range ranges {
+					ips = append(ips, r.AddressPrefix)
+				}
 			}
 			if strings.HasPrefix(c.Name, "ingress_") {
-				ip = realIngressIP // beside the chain of the mesh for the same port
+				ips = []string{realIngressIP} // beside the chain of the mesh for the same port
 			}
-			require.True(t, netip.MustParseAddr(ip).IsLoopback(), ip)
-			one.Address = tcpAddress(ip, c.FilterChainMatch.DestinationPort.GetValue())
+			bind(t, one, ips, c.FilterChainMatch.DestinationPort.GetValue())
 			out = append(out, one)
 		}
 	}
@@ -148,6 +156,26 @@ func (m *realMesh) onLoopback(t *testing.T, b *bootstrapv3.Bootstrap, podIP stri
 			c.LoadAssignment.Endpoints[0].LbEndpoints[0].GetEndpoint().Address = tcpAddress("127.0.0.1", uint32(m.ports["PORT_ADMIN"]))
 		}
 	}
+}
+
+// bind gives a listener addresses on the loopback interface, further ones as the product's listeners have them.
+func bind(t *testing.T, l *listenerv3.Listener, ips []string, port uint32) {
+	t.Helper()
+	l.AdditionalAddresses = nil
+	for i, ip := range ips {
+		require.True(t, netip.MustParseAddr(ip).IsLoopback(), ip)
+		if i == 0 {
+			l.Address = tcpAddress(ip, port)
+			continue
+		}
+		l.AdditionalAddresses = append(l.AdditionalAddresses, &listenerv3.AdditionalAddress{Address: tcpAddress(ip, port)})
+	}
+}
+
+func waitForAddress(t *testing.T, a *corev3.Address) {
+	t.Helper()
+	s := a.GetSocketAddress()
+	waitFor(t, net.JoinHostPort(s.Address, strconv.Itoa(int(s.GetPortValue()))))
 }
 
 func tcpAddress(ip string, port uint32) *corev3.Address {
