@@ -96,6 +96,19 @@ func (p *program) hasService(id meshid.Service) bool {
 	return v != nil && v.Snapshot().Service(id) != nil
 }
 
+// identityOf is the identity of a pod of the newest snapshot.
+func (p *program) identityOf(pod meshid.Pod) (meshid.Identity, bool) {
+	v := p.view.Load()
+	if v == nil {
+		return meshid.Identity{}, false
+	}
+	known := v.Snapshot().Pod(pod)
+	if known == nil {
+		return meshid.Identity{}, false
+	}
+	return known.Identity, true
+}
+
 // settings puts MeshConfig's words to the control plane into force.
 type settings struct {
 	p     *program

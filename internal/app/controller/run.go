@@ -97,7 +97,8 @@ func connect() (*kubeapi.Clients, dynamic.Interface, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("reach the cluster: %w", err)
 	}
-	// Token reviews come in bursts when proxies reconnect; the default of 5 requests a second would hold them up.
+	// Where tokens have to be reviewed, reviews come in bursts when proxies reconnect; the default of 5 requests a second
+	// would hold them up.
 	rc.QPS, rc.Burst = 200, 400
 	rc.UserAgent = names.Controller
 	dyn, err := dynamic.NewForConfig(rc)
@@ -127,6 +128,7 @@ type program struct {
 	authority *certs.Authority
 	issuer    *certs.Issuer
 	source    *source.Source
+	accounts  *tokens.Accounts
 	pipeline  *pipeline.Pipeline
 	hub       *xds.Hub
 	ads       *grpc.Server
@@ -151,6 +153,7 @@ type program struct {
 func newProgram(o Options, kube *kubeapi.Clients, dyn dynamic.Interface, l *obs.Logging, m *obs.Metrics, at addresses) *program {
 	p := &program{
 		o: o, at: at, kube: kube, dyn: dyn, logging: l, metrics: m, log: l.Logger("osm-controller/main"), lameDuck: lameDuck,
+		accounts: tokens.NewAccounts(),
 	}
 	p.observer = &observer{metrics: m, view: p.view.Load}
 	p.debug = newDebugServer(at.debug, p, l.Logger("debugger"))
@@ -211,6 +214,7 @@ func (p *program) run(ctx context.Context) error {
 		g.Go(func() error { return p.authority.Run(ctx) })
 		g.Go(func() error { p.followRoots(ctx); return nil })
 		g.Go(func() error { p.source.Run(ctx, p.deliver); return nil })
+		g.Go(func() error { p.accounts.Run(ctx, p.kube.ServiceAccounts("")); return nil })
 		g.Go(func() error { p.status.Run(ctx); return nil })
 		g.Go(func() error { p.rollout.run(ctx); return nil })
 		g.Go(func() error { return p.serveWebhook(serving, webhookCert) })
@@ -252,8 +256,7 @@ func (p *program) certificates(ctx context.Context) (webhook, ads *certs.ServerC
 
 // serveADS answers proxies. Until the first view they wait in the hub.
 func (p *program) serveADS(g *errgroup.Group, serving context.Context, cert *certs.ServerCert) error {
-	auth := tokens.New(p.kube.TokenReviews, names.TokenAudience(p.o.MeshName, p.o.OSMNamespace))
-	srv, err := xds.NewServer(p.hub, auth, &tls.Config{GetCertificate: cert.GetCertificate, MinVersion: tls.VersionTLS12})
+	srv, err := xds.NewServer(p.hub, p.authenticator(), &tls.Config{GetCertificate: cert.GetCertificate, MinVersion: tls.VersionTLS12})
 	if err != nil {
 		return errcode.Errorf(errcode.StartingADSServer, "make the ADS server: %w", err)
 	}
@@ -265,6 +268,14 @@ func (p *program) serveADS(g *errgroup.Group, serving context.Context, cert *cer
 	g.Go(func() error { p.hub.Run(serving); return nil })
 	g.Go(func() error { return srv.Serve(ln) })
 	return nil
+}
+
+// authenticator judges the tokens of proxies, by the cluster's published keys where it can.
+func (p *program) authenticator() *tokens.Authenticator {
+	return tokens.New(tokens.Options{
+		Reviews: p.kube.TokenReviews, Audience: names.TokenAudience(p.o.MeshName, p.o.OSMNamespace),
+		Keys: p.kube.Raw, Pod: p.identityOf, Account: p.accounts.UID, Judged: p.stages.judged, Log: p.logging.Logger("envoy/ads"),
+	})
 }
 
 // leave ends the program so that nobody notices: first this replica says that it is not ready, so that no new

@@ -4,12 +4,15 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"openservicemesh.io/osm/internal/kube/tokens"
 )
 
-// stages measures how long a change takes on its way, beyond the original's metrics.
+// stages measures how long a change takes on its way and who judges the tokens of proxies, beyond the original's metrics.
 type stages struct {
 	stage    *prometheus.HistogramVec
 	converge prometheus.Histogram
+	tokens   *prometheus.CounterVec
 }
 
 // The stages that are timed, as values of the label "stage".
@@ -18,7 +21,8 @@ const (
 	stagePush     = "push"     // view → every stream knows what concerns it
 )
 
-// newStages registers osm_control_plane_stage_seconds and osm_control_plane_convergence_seconds. Buckets are seconds, from
+// newStages registers osm_control_plane_stage_seconds, osm_control_plane_convergence_seconds and
+// osm_control_plane_tokens_total. Buckets are seconds, from
 // half a millisecond to about 16 s.
 func newStages(r prometheus.Registerer) *stages {
 	buckets := prometheus.ExponentialBuckets(.0005, 2, 16)
@@ -30,8 +34,15 @@ func newStages(r prometheus.Registerer) *stages {
 			Name: "osm_control_plane_convergence_seconds", Buckets: buckets,
 			Help: "Seconds from a snapshot to the last connected proxy's acknowledgement of it or of a later one.",
 		}),
+		tokens: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "osm_control_plane_tokens_total",
+			Help: "Tokens of proxies by who judged them: the cluster's published keys or a TokenReview.",
+		}, []string{"by"}),
 	}
-	r.MustRegister(s.stage, s.converge)
+	for _, by := range []string{tokens.ByKeys, tokens.ByReview} {
+		s.tokens.WithLabelValues(by)
+	}
+	r.MustRegister(s.stage, s.converge, s.tokens)
 	return s
 }
 
@@ -42,3 +53,6 @@ func (s *stages) took(stage string, begin time.Time) {
 
 // converged records that all proxies have what was shown at begin.
 func (s *stages) converged(begin time.Time) { s.converge.Observe(time.Since(begin).Seconds()) }
+
+// judged counts a token by who judged it.
+func (s *stages) judged(by string) { s.tokens.WithLabelValues(by).Inc() }

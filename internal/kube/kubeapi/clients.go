@@ -43,9 +43,12 @@ type Clients struct {
 	Events             func(namespace string) Client[*corev1.Event, *corev1.EventList]
 	Leases             func(namespace string) Client[*coordinationv1.Lease, *coordinationv1.LeaseList]
 	ValidatingWebhooks Client[*admissionregv1.ValidatingWebhookConfiguration, *admissionregv1.ValidatingWebhookConfigurationList]
+	ServiceAccounts    func(namespace string) Client[*corev1.ServiceAccount, *corev1.ServiceAccountList]
 	TokenReviews       Creator[*authv1.TokenReview]
 	// Resources lists what the API server serves of one group and version.
 	Resources func(ctx context.Context, gv schema.GroupVersion) (*metav1.APIResourceList, error)
+	// Raw reads what a path of the API server answers, as it is.
+	Raw func(ctx context.Context, path string) ([]byte, error)
 }
 
 // New makes clients that speak protobuf.
@@ -69,12 +72,16 @@ func New(rc *rest.Config) (*Clients, error) {
 		EndpointSlices:     typed[discoveryv1.EndpointSlice, discoveryv1.EndpointSliceList](f, discovery, "endpointslices"),
 		Leases:             typed[coordinationv1.Lease, coordinationv1.LeaseList](f, coordination, "leases"),
 		ValidatingWebhooks: typed[admissionregv1.ValidatingWebhookConfiguration, admissionregv1.ValidatingWebhookConfigurationList](f, admission, "validatingwebhookconfigurations")(""),
+		ServiceAccounts:    typed[corev1.ServiceAccount, corev1.ServiceAccountList](f, core, "serviceaccounts"),
 		TokenReviews: gentype.NewClient[*authv1.TokenReview]("tokenreviews", auth, f.params, "",
 			func() *authv1.TokenReview { return &authv1.TokenReview{} }),
 		Resources: func(ctx context.Context, gv schema.GroupVersion) (*metav1.APIResourceList, error) {
 			list := &metav1.APIResourceList{}
 			err := core.Get().AbsPath("/apis/" + gv.String()).Do(ctx).Into(list)
 			return list, err
+		},
+		Raw: func(ctx context.Context, path string) ([]byte, error) {
+			return core.Get().AbsPath(path).SetHeader("Accept", "*/*").DoRaw(ctx)
 		},
 	}, nil
 }

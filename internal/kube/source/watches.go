@@ -1,8 +1,6 @@
 package source
 
 import (
-	"context"
-
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -11,13 +9,13 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/tools/cache"
 
 	configv1alpha2 "openservicemesh.io/osm/api/config/v1alpha2"
 	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/core/policy"
+	"openservicemesh.io/osm/internal/kube/kubeapi"
 	"openservicemesh.io/osm/internal/kube/state"
 )
 
@@ -28,27 +26,6 @@ type watched struct {
 	crd     schema.GroupVersionResource
 	example runtime.Object
 	lw      cache.ListerWatcher
-}
-
-// lister is what reading one resource needs of its client.
-type lister[L runtime.Object] interface {
-	List(ctx context.Context, opts metav1.ListOptions) (L, error)
-	Watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error)
-}
-
-// listWatch reads with a client, narrowed by tweak. owner tells the reflector whether streamed lists are understood; it is the
-// client itself where the client knows.
-func listWatch[L runtime.Object](owner any, c lister[L], tweak func(*metav1.ListOptions)) cache.ListerWatcher {
-	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			tweak(&o)
-			return c.List(ctx, o)
-		},
-		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			tweak(&o)
-			return c.Watch(ctx, o)
-		},
-	}, owner)
 }
 
 func everything(*metav1.ListOptions) {}
@@ -62,10 +39,10 @@ func (s *Source) watches() []watched {
 		o.LabelSelector = labels.Set{names.LabelMonitoredBy: s.opts.MeshName}.String()
 	}
 	out := []watched{
-		{sink: s.state.Namespaces(), example: &corev1.Namespace{}, lw: listWatch(k.Namespaces, k.Namespaces, byMesh)},
-		{sink: s.state.Services(), example: &corev1.Service{}, lw: listWatch(services, services, everything)},
-		{sink: s.state.Pods(), example: &corev1.Pod{}, lw: listWatch(pods, pods, everything)},
-		{sink: s.state.EndpointSlices(), example: &discoveryv1.EndpointSlice{}, lw: listWatch(slices, slices, everything)},
+		{sink: s.state.Namespaces(), example: &corev1.Namespace{}, lw: kubeapi.ListWatch(k.Namespaces, k.Namespaces, byMesh)},
+		{sink: s.state.Services(), example: &corev1.Service{}, lw: kubeapi.ListWatch(services, services, everything)},
+		{sink: s.state.Pods(), example: &corev1.Pod{}, lw: kubeapi.ListWatch(pods, pods, everything)},
+		{sink: s.state.EndpointSlices(), example: &discoveryv1.EndpointSlice{}, lw: kubeapi.ListWatch(slices, slices, everything)},
 	}
 	byName := func(o *metav1.ListOptions) {
 		o.FieldSelector = fields.OneTermEqualSelector("metadata.name", s.opts.ConfigName).String()
@@ -85,5 +62,5 @@ func (s *Source) custom(r schema.GroupVersionResource, ns string, sink *state.Si
 		c = s.opts.Dynamic.Resource(r).Namespace(ns)
 	}
 	return watched{sink: sink, crd: r, example: &unstructured.Unstructured{},
-		lw: listWatch[*unstructured.UnstructuredList](s.opts.Dynamic, c, tweak)}
+		lw: kubeapi.ListWatch[*unstructured.UnstructuredList](s.opts.Dynamic, c, tweak)}
 }

@@ -3,6 +3,8 @@ package tokens
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -28,6 +30,9 @@ const (
 	maxToken = 16 << 10
 )
 
+// userPrefix precedes "<namespace>:<name>" in the user name of a service account.
+const userPrefix = "system:serviceaccount:"
+
 // Keys of a bound token's extra information, as the API server fills them.
 const (
 	extraPodName = "authentication.kubernetes.io/pod-name"
@@ -39,12 +44,35 @@ type Reviews interface {
 	Create(ctx context.Context, r *authv1.TokenReview, opts metav1.CreateOptions) (*authv1.TokenReview, error)
 }
 
-// Authenticator reviews tokens. Make it with New.
+// Options are what an Authenticator judges by. Reviews and Audience are needed.
+type Options struct {
+	Reviews Reviews
+	// Audience (names.TokenAudience) is the only one that tokens are taken for.
+	Audience string
+	// Keys reads what the API server publishes; nil leaves every token to the API server.
+	Keys Read
+	// Pod returns the identity of a pod that exists, as it is known here; false when it is not.
+	Pod func(meshid.Pod) (meshid.Identity, bool)
+	// Account returns the UID of a service account that exists, as it is known here; false when it is not.
+	Account func(meshid.Identity) (uid string, ok bool)
+	// Judged, if not nil, is told who judged a token: ByKeys or ByReview.
+	Judged func(by string)
+	// Log may be nil.
+	Log *slog.Logger
+}
+
+// Who judges tokens. An answer of the API server that is still remembered counts for neither.
+const (
+	ByKeys   = "keys"
+	ByReview = "review"
+)
+
+// Authenticator judges tokens. Make it with New.
 type Authenticator struct {
-	reviews  Reviews
-	audience string
-	now      func() time.Time
-	flights  singleflight.Group
+	opts    Options
+	keys    keys
+	now     func() time.Time
+	flights singleflight.Group
 
 	mu    sync.Mutex
 	cache map[[sha256.Size]byte]entry
@@ -55,9 +83,20 @@ type entry struct {
 	until time.Time
 }
 
-// New returns an authenticator that takes tokens of one audience (names.TokenAudience) only.
-func New(reviews Reviews, audience string) *Authenticator {
-	return &Authenticator{reviews: reviews, audience: audience, now: time.Now, cache: map[[sha256.Size]byte]entry{}}
+// New returns an authenticator.
+func New(opts Options) *Authenticator {
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.Judged == nil {
+		opts.Judged = func(string) {}
+	}
+	if opts.Pod == nil || opts.Account == nil {
+		opts.Keys = nil // a token says nothing of what became of its pod since
+	}
+	a := &Authenticator{opts: opts, now: time.Now, cache: map[[sha256.Size]byte]entry{}}
+	a.keys = keys{read: opts.Keys, log: opts.Log, now: func() time.Time { return a.now() }}
+	return a
 }
 
 // Authenticate returns the pod the token is bound to.
@@ -65,6 +104,15 @@ func (a *Authenticator) Authenticate(ctx context.Context, token string) (xds.Pee
 	if token == "" || len(token) > maxToken {
 		return xds.Peer{}, refuse("no token, or one longer than %d bytes", maxToken)
 	}
+	if p, err := a.verify(ctx, token); !errors.Is(err, errUnsure) {
+		a.opts.Judged(ByKeys)
+		return p, err
+	}
+	return a.asked(ctx, token)
+}
+
+// asked returns what the API server says, or said a moment ago.
+func (a *Authenticator) asked(ctx context.Context, token string) (xds.Peer, error) {
 	key := sha256.Sum256([]byte(token))
 	if p, ok := a.cached(key); ok {
 		return p, nil
@@ -89,8 +137,9 @@ func (a *Authenticator) Authenticate(ctx context.Context, token string) (xds.Pee
 }
 
 func (a *Authenticator) review(ctx context.Context, token string) (xds.Peer, error) {
-	got, err := a.reviews.Create(ctx, &authv1.TokenReview{
-		Spec: authv1.TokenReviewSpec{Token: token, Audiences: []string{a.audience}},
+	a.opts.Judged(ByReview)
+	got, err := a.opts.Reviews.Create(ctx, &authv1.TokenReview{
+		Spec: authv1.TokenReviewSpec{Token: token, Audiences: []string{a.opts.Audience}},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		return xds.Peer{}, status.Errorf(codes.Unavailable, "the token could not be reviewed: %v", err)
@@ -99,16 +148,16 @@ func (a *Authenticator) review(ctx context.Context, token string) (xds.Peer, err
 	switch {
 	case !s.Authenticated:
 		return xds.Peer{}, refuse("the API server does not accept the token: %s", s.Error)
-	case !slices.Contains(s.Audiences, a.audience):
+	case !slices.Contains(s.Audiences, a.opts.Audience):
 		// An API server that does not look at audiences answers without any.
-		return xds.Peer{}, refuse("the token is not meant for audience %q", a.audience)
+		return xds.Peer{}, refuse("the token is not meant for audience %q", a.opts.Audience)
 	}
 	return peerOf(s.User)
 }
 
 // peerOf reads "system:serviceaccount:<namespace>:<name>" and the pod the token is bound to.
 func peerOf(u authv1.UserInfo) (xds.Peer, error) {
-	rest, ok := strings.CutPrefix(u.Username, "system:serviceaccount:")
+	rest, ok := strings.CutPrefix(u.Username, userPrefix)
 	ns, account, found := strings.Cut(rest, ":")
 	if !ok || !found || ns == "" || account == "" {
 		return xds.Peer{}, refuse("%q is not a service account", u.Username)

@@ -47,7 +47,7 @@ func (s *server) authenticator() *Authenticator {
 		s.spec, review.Status = review.Spec, s.answer
 		return true, review, s.err
 	})
-	return New(c.AuthenticationV1().TokenReviews(), audience)
+	return New(Options{Reviews: c.AuthenticationV1().TokenReviews(), Audience: audience})
 }
 
 func good() authv1.TokenReviewStatus {

@@ -8,6 +8,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -35,9 +36,19 @@ func Of(c kubernetes.Interface) *kubeapi.Clients {
 			return of(c, c.CoordinationV1().Leases(ns))
 		},
 		ValidatingWebhooks: of(c, c.AdmissionregistrationV1().ValidatingWebhookConfigurations()),
-		TokenReviews:       c.AuthenticationV1().TokenReviews(),
+		ServiceAccounts: func(ns string) kubeapi.Client[*corev1.ServiceAccount, *corev1.ServiceAccountList] {
+			return of(c, core.ServiceAccounts(ns))
+		},
+		TokenReviews: c.AuthenticationV1().TokenReviews(),
 		Resources: func(_ context.Context, gv schema.GroupVersion) (*metav1.APIResourceList, error) {
 			return c.Discovery().ServerResourcesForGroupVersion(gv.String())
+		},
+		Raw: func(ctx context.Context, path string) ([]byte, error) {
+			rest := c.Discovery().RESTClient()
+			if rest == nil { // a fake clientset has none
+				return nil, apierrors.NewNotFound(schema.GroupResource{}, path)
+			}
+			return rest.Get().AbsPath(path).SetHeader("Accept", "*/*").DoRaw(ctx)
 		},
 	}
 }
