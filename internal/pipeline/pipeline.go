@@ -78,6 +78,9 @@ type View struct {
 // Generation is the snapshot's.
 func (v *View) Generation() uint64 { return v.snap.Generation }
 
+// Basis is equal in views between which nothing but endpoints changed.
+func (v *View) Basis() any { return v.configs }
+
 // Snapshot is what the view was made from.
 func (v *View) Snapshot() *snapshot.Snapshot { return v.snap }
 

@@ -62,7 +62,8 @@ type conn struct {
 
 	mu   sync.Mutex
 	mail mail
-	// state is what the goroutine last published.
+	// What the goroutine last published. While it is settled the proxy has the hub's newest generation, whatever that
+	// is, so that a change which does not concern it costs it nothing; ackedGen is what it had when that ended.
 	settled    bool
 	ackedGen   uint64
 	key        string
@@ -101,19 +102,17 @@ func newConn(h *Hub, p Peer, stream deltaStream, cut func(), now time.Time) *con
 	}
 }
 
-// post changes the mail and wakes the goroutine when the change demands it.
+// post changes the mail and wakes the goroutine when the change demands it. The caller holds hub.mu.
 func (c *conn) post(f func(*mail)) {
 	c.mu.Lock()
 	f(&c.mail)
 	wake := c.mail.urgent || c.mail.reissue || c.mail.end != nil
-	if c.settled && !wake { // nothing concerns the proxy: what it has is the new generation too
-		c.ackedGen = max(c.ackedGen, c.mail.generation)
-	}
 	if wake {
-		c.settled = false
+		c.unsettle()
 	}
 	c.mu.Unlock()
 	if wake {
+		c.hub.behind[c] = struct{}{}
 		select {
 		case c.wake <- struct{}{}:
 		default:
@@ -121,16 +120,32 @@ func (c *conn) post(f func(*mail)) {
 	}
 }
 
+// unsettle keeps what the proxy has had so far; the caller holds mu.
+func (c *conn) unsettle() {
+	c.ackedGen, c.settled = c.has(), false
+}
+
+// has is the newest generation that the proxy has acknowledged in full; the caller holds mu.
+func (c *conn) has() uint64 {
+	if c.settled {
+		return max(c.ackedGen, c.hub.generation.Load())
+	}
+	return c.ackedGen
+}
+
+// told is the newest generation that the stream knows all of that concerns it; the caller holds mu.
+func (c *conn) told() uint64 { return max(c.mail.generation, c.hub.generation.Load()) }
+
 func (c *conn) acked() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.ackedGen
+	return c.has()
 }
 
 func (c *conn) status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return Status{Peer: c.peer, Key: c.key, Since: c.since, Generation: c.mail.generation, Acked: c.ackedGen, Rejections: c.rejections}
+	return Status{Peer: c.peer, Key: c.key, Since: c.since, Generation: c.told(), Acked: c.has(), Rejections: c.rejections}
 }
 
 // inspect runs f on the session, in the connection's goroutine.
@@ -261,6 +276,7 @@ func (c *conn) answerBy() time.Time {
 func (c *conn) collect(now time.Time) error {
 	c.mu.Lock()
 	m := c.mail
+	m.generation = c.told()
 	c.mail.endpoints, c.mail.reissue, c.mail.urgent = nil, false, false
 	c.mu.Unlock()
 	switch {
@@ -363,21 +379,21 @@ func (c *conn) send(resp *discovery.DeltaDiscoveryResponse) error {
 func (c *conn) publish() {
 	settled := c.config != nil && c.session.Settled()
 	c.mu.Lock()
-	advanced := false
-	if c.settled = settled && !c.mail.urgent; c.settled && c.mail.generation > c.ackedGen {
-		c.ackedGen, advanced = c.mail.generation, true
+	was := c.settled
+	if settled = settled && !c.mail.urgent; settled {
+		c.settled = true
+	} else {
+		c.unsettle()
 	}
 	c.key = c.mail.key.String()
 	before := c.rejections
 	c.rejections = c.session.Rejections()
 	other := !slices.Equal(before, c.rejections)
 	c.mu.Unlock()
+	if other || settled != was {
+		c.hub.note(c)
+	}
 	if other {
 		c.hub.opts.Refusals()
-	}
-	if advanced {
-		c.hub.mu.Lock()
-		c.hub.announce()
-		c.hub.mu.Unlock()
 	}
 }

@@ -2,6 +2,7 @@ package xds
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -23,11 +24,16 @@ type Hub struct {
 
 	setting sync.Mutex // one SetView at a time
 	view    atomic.Pointer[View]
-	mu      sync.Mutex
-	nextID  uint64
-	conns   map[*conn]struct{}
-	byPod   map[meshid.Pod][]*conn // oldest first
-	groups  map[plan.Key]*group
+	// generation is the newest whose news every stream has in its mail. A stream that owes and is owed nothing has it.
+	generation atomic.Uint64
+	mu         sync.Mutex
+	nextID     uint64
+	conns      map[*conn]struct{}
+	// behind are the streams that are not settled, refusing those whose proxies refuse something: both are few most of the
+	// time, and so is what a change costs for the others.
+	behind, refusing map[*conn]struct{}
+	byPod            map[meshid.Pod][]*conn // oldest first
+	groups           map[plan.Key]*group
 	// interest leads from a cluster to the groups whose configuration has its endpoints.
 	interest map[string]map[*group]struct{}
 	// progress is closed and replaced when a connection acknowledges or leaves.
@@ -47,7 +53,7 @@ type group struct {
 func NewHub(certs Certificates, opts Options) *Hub {
 	return &Hub{
 		opts: opts.withDefaults(), certs: certs,
-		conns: map[*conn]struct{}{}, byPod: map[meshid.Pod][]*conn{},
+		conns: map[*conn]struct{}{}, behind: map[*conn]struct{}{}, refusing: map[*conn]struct{}{}, byPod: map[meshid.Pod][]*conn{},
 		groups: map[plan.Key]*group{}, interest: map[string]map[*group]struct{}{},
 		progress: make(chan struct{}),
 	}
@@ -82,14 +88,23 @@ func (h *Hub) close() {
 }
 
 // SetView makes v the present view and wakes exactly the streams for which something differs: their configuration's
-// pointer, the pointer of an endpoint resource their configuration uses, or the pod's key.
+// pointer, the pointer of an endpoint resource their configuration uses, or the pod's key. When endpoints alone differ the
+// others are not even looked at.
 func (h *Hub) SetView(v View) {
 	h.setting.Lock()
 	defer h.setting.Unlock()
+	old := h.currentView()
+	if old == nil || v.Basis() == nil || old.Basis() != v.Basis() {
+		h.setConfiguration(old, v)
+	} else {
+		h.setEndpoints(old, v)
+	}
+}
+
+func (h *Hub) setConfiguration(old, v View) {
 	h.prepare(v)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	old := h.currentView()
 	h.view.Store(&v)
 	changed := h.changedEndpoints(old, v)
 	for _, g := range h.groups {
@@ -100,6 +115,25 @@ func (h *Hub) SetView(v View) {
 	for c := range h.conns {
 		h.deliver(c, v, changed)
 	}
+	h.shown(v)
+}
+
+func (h *Hub) setEndpoints(old, v View) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.view.Store(&v)
+	changed := h.changedEndpoints(old, v)
+	for g := range changed {
+		for c := range g.conns {
+			h.deliver(c, v, changed)
+		}
+	}
+	h.shown(v)
+}
+
+// shown says that whoever is concerned knows of a view; the caller holds the lock.
+func (h *Hub) shown(v View) {
+	h.generation.Store(v.Generation())
 	h.announce()
 }
 
@@ -236,7 +270,7 @@ func (h *Hub) join(c *conn) error {
 	}
 	h.nextID++
 	c.id = h.nextID
-	h.conns[c] = struct{}{}
+	h.conns[c], h.behind[c] = struct{}{}, struct{}{}
 	h.byPod[c.peer.Pod] = append(h.byPod[c.peer.Pod], c)
 	if mine := h.byPod[c.peer.Pod]; len(mine) > streamsPerPod {
 		mine[0].post(func(m *mail) { m.end = errReplaced })
@@ -256,6 +290,8 @@ func (h *Hub) leave(c *conn) {
 	defer h.mu.Unlock()
 	h.leaveGroup(c)
 	delete(h.conns, c)
+	delete(h.behind, c)
+	delete(h.refusing, c)
 	left := slices.DeleteFunc(h.byPod[c.peer.Pod], func(o *conn) bool { return o == c })
 	if len(left) == 0 {
 		delete(h.byPod, c.peer.Pod)
@@ -263,6 +299,29 @@ func (h *Hub) leave(c *conn) {
 		h.byPod[c.peer.Pod] = left
 	}
 	h.announce()
+}
+
+// note takes in what a stream has published.
+func (h *Hub) note(c *conn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c.mu.Lock() // a view may have come since
+	settled, refusing := c.settled, len(c.rejections) > 0
+	c.mu.Unlock()
+	put(h.behind, c, !settled)
+	put(h.refusing, c, refusing)
+	if settled {
+		h.announce()
+	}
+}
+
+// put adds a stream to a set or takes it out.
+func put(set map[*conn]struct{}, c *conn, in bool) {
+	if in {
+		set[c] = struct{}{}
+	} else {
+		delete(set, c)
+	}
 }
 
 // announce wakes those in WaitAcked; the caller holds the lock.
@@ -311,7 +370,10 @@ func (h *Hub) WaitTaken(ctx context.Context, gen uint64) error {
 func (h *Hub) Taken(newest uint64) uint64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for c := range h.conns {
+	if len(h.conns) > len(h.behind) {
+		newest = min(newest, h.generation.Load())
+	}
+	for c := range h.behind {
 		if acked := c.acked(); acked > 0 {
 			newest = min(newest, acked)
 		}
@@ -324,13 +386,7 @@ func (h *Hub) wait(ctx context.Context, enough func(acked uint64) bool) error {
 	defer h.await(-1)
 	for {
 		h.mu.Lock()
-		progress, done := h.progress, true
-		for c := range h.conns {
-			if !enough(c.acked()) {
-				done = false
-				break
-			}
-		}
+		progress, done := h.progress, h.reached(enough)
 		h.mu.Unlock()
 		if done {
 			return nil
@@ -341,6 +397,19 @@ func (h *Hub) wait(ctx context.Context, enough func(acked uint64) bool) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// reached looks at the streams that are behind; all others have the newest generation. The caller holds the lock.
+func (h *Hub) reached(enough func(acked uint64) bool) bool {
+	if len(h.conns) > len(h.behind) && !enough(h.generation.Load()) {
+		return false
+	}
+	for c := range h.behind {
+		if !enough(c.acked()) {
+			return false
+		}
+	}
+	return true
 }
 
 func (h *Hub) await(n int) {
@@ -360,12 +429,10 @@ type Status struct {
 	Rejections []Rejection `json:"rejections,omitempty"`
 }
 
-func (h *Hub) oldestFirst() []*conn {
+// oldestFirst lists one of the hub's sets of streams.
+func (h *Hub) oldestFirst(set map[*conn]struct{}) []*conn {
 	h.mu.Lock()
-	conns := make([]*conn, 0, len(h.conns))
-	for c := range h.conns {
-		conns = append(conns, c)
-	}
+	conns := slices.Collect(maps.Keys(set))
 	h.mu.Unlock()
 	slices.SortFunc(conns, func(a, b *conn) int { return int(a.id) - int(b.id) })
 	return conns
@@ -373,7 +440,7 @@ func (h *Hub) oldestFirst() []*conn {
 
 // Connections lists all streams, oldest first.
 func (h *Hub) Connections() []Status {
-	conns := h.oldestFirst()
+	conns := h.oldestFirst(h.conns)
 	out := make([]Status, 0, len(conns))
 	for _, c := range conns {
 		out = append(out, c.status())
@@ -391,7 +458,8 @@ type Rejected struct {
 func (h *Hub) Rejections() []Rejected {
 	index := map[[3]string]int{}
 	var out []Rejected
-	for _, s := range h.Connections() {
+	for _, c := range h.oldestFirst(h.refusing) {
+		s := c.status()
 		for _, r := range s.Rejections {
 			k := [3]string{string(r.Type), r.Name, r.Version}
 			i, ok := index[k]

@@ -14,6 +14,9 @@ import (
 // did not change between two views must be the same pointer in both: that is how the hub finds whom a view concerns.
 type View interface {
 	Generation() uint64
+	// Basis is equal (==) in two views that place every pod alike and have the same configuration for every key, so that
+	// only endpoints can differ; nil is equal to nothing.
+	Basis() any
 	// Place says which configuration a pod gets; false while the snapshot does not know this incarnation of the pod.
 	Place(pod meshid.Pod) (plan.Key, bool)
 	// Config returns the configuration of a key, computed once per view.

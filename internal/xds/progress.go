@@ -69,7 +69,7 @@ func (s *Session) Progress() map[string]TypeProgress {
 // Progress lists all streams with how far their proxies are, oldest first. A stream that is too busy to say within the
 // time given by ctx, or a second, has no Types.
 func (h *Hub) Progress(ctx context.Context) []Progress {
-	conns := h.oldestFirst()
+	conns := h.oldestFirst(h.conns)
 	out := make([]Progress, 0, len(conns))
 	for _, c := range conns {
 		p := Progress{Status: c.status()}

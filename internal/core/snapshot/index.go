@@ -45,6 +45,14 @@ func New(p Parts) *Snapshot {
 	return s
 }
 
+// WithEndpoints is the next generation when nothing but ready addresses differs (Changed.Config is false): all else is shared,
+// so that it costs nothing that grows with the cluster.
+func (s *Snapshot) WithEndpoints(generation uint64, e Endpoints) *Snapshot {
+	next := *s
+	next.Generation, next.Endpoints = generation, e
+	return &next
+}
+
 // indexBacking joins services and pods of one namespace: by selector, and for services without one by the pods their
 // endpoints name.
 func (s *Snapshot) indexBacking() {

@@ -170,7 +170,7 @@ func (s *Source) reportWaiting(ctx context.Context) {
 
 // build is the one goroutine that makes snapshots.
 func (s *Source) build(ctx context.Context, deliver func(Update)) {
-	var generation uint64
+	var shown *snapshot.Snapshot
 	var last time.Time
 	for {
 		select {
@@ -189,16 +189,28 @@ func (s *Source) build(ctx context.Context, deliver func(Update)) {
 		if !changed {
 			continue
 		}
-		generation++
-		result.Parts.Generation = generation
+		shown = next(shown, result)
 		deliver(Update{
-			Snapshot: snapshot.New(result.Parts), Changed: result.Changed,
+			Snapshot: shown, Changed: result.Changed,
 			Settings: result.Settings, Findings: slices.Clone(result.Findings),
 			ConfigGeneration: result.ConfigGeneration,
 		})
 		s.ready.Store(true)
 		last = time.Now()
 	}
+}
+
+// next is the snapshot after another; nil is before the first.
+func next(last *snapshot.Snapshot, r state.Result) *snapshot.Snapshot {
+	if last == nil {
+		r.Parts.Generation = 1
+		return snapshot.New(r.Parts)
+	}
+	if !r.Changed.Config {
+		return last.WithEndpoints(last.Generation+1, r.Parts.Endpoints)
+	}
+	r.Parts.Generation = last.Generation + 1
+	return snapshot.New(r.Parts)
 }
 
 // settle waits until a burst is over; false when ctx ended.

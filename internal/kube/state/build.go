@@ -16,7 +16,7 @@ import (
 
 // Result is one build.
 type Result struct {
-	// Parts has no generation yet.
+	// Parts has no generation yet. When nothing but endpoints changed, all else is shared with the result before.
 	Parts    snapshot.Parts
 	Changed  snapshot.Changed
 	Settings convert.Settings
@@ -58,11 +58,13 @@ func (s *State) Build() (Result, bool) {
 		return Result{}, false
 	}
 	slices.SortFunc(changed.Endpoints, meshid.ServicePort.Compare)
+	if changed.Config {
+		s.last.parts = snapshot.Parts{Mesh: s.last.mesh, Services: s.sortedServices(), Pods: s.monitoredPods(), Policies: s.last.policies}
+	}
+	parts := s.last.parts
+	parts.Endpoints = s.last.endpoints
 	return Result{
-		Parts: snapshot.Parts{
-			Mesh: s.last.mesh, Services: s.sortedServices(), Pods: s.monitoredPods(),
-			Endpoints: s.last.endpoints, Policies: s.last.policies,
-		},
+		Parts:   parts,
 		Changed: changed, Settings: s.last.settings, Findings: s.last.all,
 		ConfigGeneration: s.last.generation,
 	}, true

@@ -75,6 +75,8 @@ type build struct {
 	services  map[meshid.Service]*snapshot.Service
 	endpoints snapshot.Endpoints
 	policies  snapshot.Policies
+	// parts are all but the endpoints.
+	parts snapshot.Parts
 	// ingressSources are services whose addresses policies take for configuration.
 	ingressSources map[meshid.Service]bool
 	// findings are about policies, configFindings about the MeshConfig, all both together.
