@@ -28,6 +28,7 @@ var benches = []struct {
 	args []string
 }{
 	{"dataplane", []string{"-rounds", "5", "-duration", "3s"}},
+	{"sidecar", nil},
 }
 
 func main() {

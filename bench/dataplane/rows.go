@@ -51,9 +51,6 @@ func (b *bench) carried(s scenario) {
 	})
 }
 
-// memoryBars are must and aim in MB, by the number of services.
-var memoryBars = map[string][2]float64{"10": {25, 18}, "100": {35, 22}, "1000": {60, 30}}
-
 // memory measures the client's sidecar in permissive mode, where it knows every service of the mesh.
 func (b *bench) memory(ctx context.Context, counts []string) error {
 	if _, err := b.cluster.Run(ctx, "kubectl", "patch", "meshconfig", "osm-mesh-config", "-n", "osm-system", "--type=merge",
@@ -72,8 +69,8 @@ func (b *bench) memory(ctx context.Context, counts []string) error {
 		if err != nil {
 			return err
 		}
-		bars := memoryBars[count]
-		b.table.Add(report.Row{Name: "sidecar memory, " + count + " services", Figure: float64(bytes) / 1e6, Unit: "MB", Must: bars[0], Aim: bars[1], Runs: 1, Note: "anonymous memory, permissive mode"})
+		must, aim := report.SidecarMemory(n)
+		b.table.Add(report.Row{Name: "sidecar memory, " + count + " services", Figure: float64(bytes) / 1e6, Unit: "MB", Must: must, Aim: aim, Runs: 1, Note: "anonymous memory, permissive mode"})
 	}
 	return nil
 }
