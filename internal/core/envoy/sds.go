@@ -29,17 +29,28 @@ func ServiceCert(name, version string, chainPEM, keyPEM []byte) (*Resource, erro
 }
 
 func (t *translator) trust(trust ir.Trust, roots Bundle) {
-	v := &tlsv3.CertificateValidationContext{TrustedCa: inline(roots)}
-	for _, n := range trust.Names {
-		v.MatchTypedSubjectAltNames = append(v.MatchTypedSubjectAltNames, &tlsv3.SubjectAltNameMatcher{
-			SanType: tlsv3.SubjectAltNameMatcher_DNS,
-			Matcher: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: n}}})
-	}
+	v := &tlsv3.CertificateValidationContext{TrustedCa: inline(roots), MatchTypedSubjectAltNames: exactNames(trust.Names)}
 	t.add(Secret, trust.Secret, &tlsv3.Secret{Name: trust.Secret, Type: &tlsv3.Secret_ValidationContext{ValidationContext: v}})
 }
 
+func exactNames(list []string) []*tlsv3.SubjectAltNameMatcher {
+	var out []*tlsv3.SubjectAltNameMatcher
+	for _, n := range list {
+		out = append(out, &tlsv3.SubjectAltNameMatcher{
+			SanType: tlsv3.SubjectAltNameMatcher_DNS,
+			Matcher: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: n}}})
+	}
+	return out
+}
+
+// upstreamTLS puts the accepted names into the cluster: Envoy adds the root of the shared secret to them.
 func upstreamTLS(c ir.Cluster, tls ir.TLS) *corev3.TransportSocket {
 	common := commonTLS(c.CertSecret, c.TrustSecret, tls)
+	common.ValidationContextType = &tlsv3.CommonTlsContext_CombinedValidationContext{
+		CombinedValidationContext: &tlsv3.CommonTlsContext_CombinedCertificateValidationContext{
+			DefaultValidationContext:         &tlsv3.CertificateValidationContext{MatchTypedSubjectAltNames: exactNames(c.Accepted)},
+			ValidationContextSdsSecretConfig: common.GetValidationContextSdsSecretConfig(),
+		}}
 	common.AlpnProtocols = []string{cmp.Or(c.ALPN, names.ALPNMesh)}
 	return tlsSocket(&tlsv3.UpstreamTlsContext{CommonTlsContext: common, Sni: c.ServerName})
 }

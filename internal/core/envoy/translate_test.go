@@ -7,6 +7,7 @@ import (
 
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -30,10 +31,10 @@ func proxy() ir.Proxy {
 		},
 		Clusters: []ir.Cluster{
 			{Name: "a/b|80|local", Kind: ir.Local, Protocol: meshid.HTTP, Port: 80}, {Name: "a/b|80|local|h2", Kind: ir.Local, Protocol: meshid.HTTP, Port: 80, HTTP2Local: true},
-			{Name: "mesh", Kind: ir.Mesh, Protocol: meshid.HTTP, ServerName: "sni", CertSecret: "cert", TrustSecret: "trust-out"},
+			{Name: "mesh", Kind: ir.Mesh, Protocol: meshid.HTTP, ServerName: "sni", CertSecret: "cert", TrustSecret: "trust-out", Accepted: []string{"sa.ns.td"}},
 			{Name: names.ClusterPassthrough, Kind: ir.OriginalDst},
 		},
-		Trusts: []ir.Trust{{Secret: "trust-in"}, {Secret: "trust-out", Names: []string{"sa.ns.td"}}},
+		Trusts: []ir.Trust{{Secret: "trust-in"}, {Secret: "trust-out"}},
 	}
 }
 
@@ -48,6 +49,18 @@ func TestTranslateIsRepeatable(t *testing.T) {
 	other, err := Translate(proxy(), Bundle("other roots"))
 	require.NoError(t, err)
 	require.NotEqual(t, first.Version, other.Version)
+}
+
+// TestClustersNarrowTheSharedTrust: the root is the secret's, who may answer is the cluster's.
+func TestClustersNarrowTheSharedTrust(t *testing.T) {
+	p := proxy()
+	m := &tlsv3.UpstreamTlsContext{}
+	require.NoError(t, upstreamTLS(p.Clusters[2], p.TLS).GetTypedConfig().UnmarshalTo(m))
+	both := m.CommonTlsContext.GetCombinedValidationContext()
+	require.Equal(t, "trust-out", both.ValidationContextSdsSecretConfig.Name)
+	require.Len(t, both.DefaultValidationContext.MatchTypedSubjectAltNames, 1)
+	require.Equal(t, "sa.ns.td", both.DefaultValidationContext.MatchTypedSubjectAltNames[0].GetMatcher().GetExact())
+	require.Nil(t, both.DefaultValidationContext.TrustedCa)
 }
 
 func TestReferences(t *testing.T) {

@@ -243,6 +243,9 @@ type Cluster struct {
 	ALPN        string `json:"alpn,omitempty"`
 	CertSecret  string `json:"certSecret,omitempty"`
 	TrustSecret string `json:"trustSecret,omitempty"`
+	// Accepted are the exact certificate names of whoever may answer for a Mesh cluster, sorted. They narrow what
+	// TrustSecret accepts; none would not, so there is always one.
+	Accepted []string `json:"accepted,omitempty"`
 	// HTTP2Local marks the twin of a Local cluster that speaks HTTP/2 to the application, for requests whose caller
 	// spoke HTTP/2.
 	HTTP2Local bool `json:"http2Local,omitempty"`

@@ -65,8 +65,9 @@ func SecretServiceCert(i meshid.Identity) string {
 	return "service-cert:" + i.Namespace + "/" + i.ServiceAccount
 }
 
-// SecretRootOutbound returns "root-cert-for-mtls-outbound:<ns>/<svc>".
-func SecretRootOutbound(s meshid.Service) string { return "root-cert-for-mtls-outbound:" + s.String() }
+// SecretRootOutbound is the validation context of all calls to services of the mesh. Each service's cluster says which
+// names it accepts; one context for each service would be the same root many times over.
+const SecretRootOutbound = "root-cert-for-mtls-outbound"
 
 // SecretRootInbound returns "root-cert-for-mtls-inbound:<ns>/<sa>".
 func SecretRootInbound(i meshid.Identity) string {

@@ -23,7 +23,7 @@ func TestNamesThatUsersKnow(t *testing.T) {
 		LocalCluster(s, 14001):                    "httpbin/httpbin|14001|local",
 		LocalClusterHTTP2(s, 14001):               "httpbin/httpbin|14001|local|h2",
 		SecretServiceCert(id):                     "service-cert:curl/curl",
-		SecretRootOutbound(s):                     "root-cert-for-mtls-outbound:httpbin/httpbin",
+		SecretRootOutbound:                        "root-cert-for-mtls-outbound",
 		SecretRootInbound(id):                     "root-cert-for-mtls-inbound:curl/curl",
 		ListenerOutbound:                          "outbound-listener",
 		ListenerInbound:                           "inbound-listener",

@@ -73,21 +73,20 @@ func (b *builder) meshCluster(svc *snapshot.Service, port snapshot.ServicePort) 
 
 // accepted lists the certificate names of whoever may answer for a service.
 func (b *builder) accepted(svc *snapshot.Service) []string {
-	if out := b.principals(b.planner.snap.Backing(svc.ID)); len(out) > 0 {
-		return out
-	}
-	return []string{NobodysName}
+	return b.principals(b.planner.snap.Backing(svc.ID))
 }
 
 func (b *builder) addMeshCluster(id meshid.Service, port snapshot.ServicePort, accepted []string, limits *ir.Limits) string {
 	name := names.UpstreamCluster(id, port.TargetPort)
-	trust := names.SecretRootOutbound(id)
+	if len(accepted) == 0 {
+		accepted = []string{NobodysName}
+	}
 	b.addCluster(ir.Cluster{
 		Name: name, About: ir.About{Service: id}, Kind: ir.Mesh, Protocol: port.Protocol, ServerName: id.FQDN(),
-		CertSecret: names.SecretServiceCert(b.key.Identity), TrustSecret: trust,
+		CertSecret: names.SecretServiceCert(b.key.Identity), TrustSecret: names.SecretRootOutbound, Accepted: accepted,
 		Limits: limits,
 	})
-	b.trusts[trust] = ir.Trust{Secret: trust, About: ir.About{Service: id}, Names: accepted}
+	b.trusts[names.SecretRootOutbound] = ir.Trust{Secret: names.SecretRootOutbound}
 	return name
 }
 

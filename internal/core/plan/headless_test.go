@@ -41,18 +41,18 @@ func TestNamedPodsHaveChainsOfTheirOwn(t *testing.T) {
 		{Name: "outbound_shop/web_5432_tcp", About: about("web"), Match: ir.ChainMatch{Port: 5432, Addresses: []string{"10.1.0.7"}}, Protocol: meshid.TCP,
 			TCP: []ir.Target{{Cluster: "shop/web|5432", Weight: 100}}},
 	}, got.Outbound.Chains)
-	names := map[string]string{}
+	names, accepted := map[string]string{}, map[string][]string{}
 	for _, c := range got.Clusters {
-		names[c.Name] = c.ServerName
+		names[c.Name], accepted[c.Name] = c.ServerName, c.Accepted
 	}
 	require.Equal(t, map[string]string{
 		"shop/web-0.web|5432": "web-0.web.shop.svc.cluster.local",
 		"shop/web|5432":       "web.shop.svc.cluster.local",
 	}, names)
-	require.Equal(t, []ir.Trust{
-		{Secret: "root-cert-for-mtls-outbound:shop/web", About: about("web"), Names: []string{"other.shop.td", "web.shop.td"}},
-		{Secret: "root-cert-for-mtls-outbound:shop/web-0.web", About: about("web-0.web"), Names: []string{"web.shop.td"}},
-	}, got.Trusts, "a named pod is known by its own account alone")
+	require.Equal(t, map[string][]string{
+		"shop/web-0.web|5432": {"web.shop.td"},
+		"shop/web|5432":       {"other.shop.td", "web.shop.td"},
+	}, accepted, "a named pod is known by its own account alone")
 	require.Equal(t, []string{"*.web.shop.svc.cluster.local", "web.shop.svc.cluster.local"},
 		planOf(world(set, db), server).Inbound.Chains[0].Match.ServerNames)
 }

@@ -110,7 +110,10 @@ func TestPortsOfOneTargetShareAChain(t *testing.T) {
 
 func TestServicesThatNobodyBacksAcceptNobody(t *testing.T) {
 	p := world(func(p *snapshot.Parts) { p.Services[0].Selector = map[string]string{"app": "nobody"} }, snapshot.ServicePort{Port: 80, TargetPort: 80, Protocol: meshid.HTTP})
-	require.Equal(t, []ir.Trust{{Secret: "root-cert-for-mtls-outbound:shop/web", About: about("web"), Names: []string{NobodysName}}}, planOf(p, client).Trusts)
+	got := planOf(p, client)
+	require.Equal(t, []ir.Trust{{Secret: "root-cert-for-mtls-outbound"}}, got.Trusts)
+	require.Len(t, got.Clusters, 1)
+	require.Equal(t, []string{NobodysName}, got.Clusters[0].Accepted)
 }
 
 func TestClosedMesh(t *testing.T) {

@@ -64,7 +64,7 @@ func TestShaped(t *testing.T) {
 			"Egress client/e", "MeshConfig osm-system/", "Retry client/r", "Service shop/web", "TrafficSplit shop/s", "TrafficTarget shop/t", "UpstreamTrafficSetting shop/u"}},
 		{client, ResourceCluster, "shop/web|8080", "", []string{"Service shop/web", "UpstreamTrafficSetting shop/u"}},
 		{client, ResourceCluster, "a.example:80", "", []string{"Egress client/e"}},
-		{client, ResourceTrust, "root-cert-for-mtls-outbound:shop/web", "", []string{"Service shop/web", "UpstreamTrafficSetting shop/u"}},
+		{client, ResourceTrust, "root-cert-for-mtls-outbound", "", nil},
 		{server, ResourceRouteConfig, "rds-inbound.8080", "", []string{
 			"HTTPRouteGroup shop/g", "MeshConfig osm-system/", "Service shop/web", "TrafficSplit shop/s", "TrafficTarget shop/t", "UpstreamTrafficSetting shop/u"}},
 		{server, ResourceRouteConfig, "rds-ingress", "", []string{"IngressBackend shop/i", "MeshConfig osm-system/", "Service shop/web", "UpstreamTrafficSetting shop/u"}},

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -163,9 +164,10 @@ func (t trust) accepts(principal string) bool {
 	return len(t.names) == 0 || slices.Contains(t.names, principal)
 }
 
-// readTrust reads the validation secret that a TLS context names.
+// readTrust reads the validation secret that a TLS context names, and the names that it adds itself.
 func readTrust(set *envoy.Resources, c *tlsv3.CommonTlsContext) (trust, error) {
-	name := c.GetValidationContextSdsSecretConfig().GetName()
+	own := c.GetCombinedValidationContext()
+	name := cmp.Or(own.GetValidationContextSdsSecretConfig().GetName(), c.GetValidationContextSdsSecretConfig().GetName())
 	s := set.Get(envoy.Secret, name)
 	if s == nil {
 		return trust{}, fmt.Errorf("secret %s is referred to but not among the resources", name)
@@ -179,7 +181,7 @@ func readTrust(set *envoy.Resources, c *tlsv3.CommonTlsContext) (trust, error) {
 		return trust{}, fmt.Errorf("secret %s accepts certificates of anybody", name)
 	}
 	var out trust
-	for _, n := range v.GetMatchTypedSubjectAltNames() {
+	for _, n := range slices.Concat(own.GetDefaultValidationContext().GetMatchTypedSubjectAltNames(), v.GetMatchTypedSubjectAltNames()) {
 		if n.SanType != tlsv3.SubjectAltNameMatcher_DNS || n.GetMatcher().GetExact() == "" {
 			return trust{}, fmt.Errorf("secret %s matches names in a way not known to the simulator", name)
 		}

@@ -1,6 +1,7 @@
 package envoycheck
 
 import (
+	"cmp"
 	"fmt"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
@@ -133,10 +134,12 @@ func (s *assembler) socket(t *corev3.TransportSocket) error {
 	common := tls.GetCommonTlsContext()
 	common.TlsCertificateSdsSecretConfigs = nil
 	common.TlsCertificates = []*tlsv3.TlsCertificate{{CertificateChain: inline(s.cert.Chain), PrivateKey: inline(s.cert.Key)}}
-	if common.GetValidationContextSdsSecretConfig() == nil {
+	combined := common.GetCombinedValidationContext()
+	sds := cmp.Or(combined.GetValidationContextSdsSecretConfig(), common.GetValidationContextSdsSecretConfig())
+	if sds == nil {
 		return repack(t.GetTypedConfig(), m)
 	}
-	name := common.GetValidationContextSdsSecretConfig().GetName()
+	name := sds.GetName()
 	r := s.set.Get(envoy.Secret, name)
 	if r == nil {
 		return fmt.Errorf("secret %s is not among the resources", name)
@@ -145,7 +148,12 @@ func (s *assembler) socket(t *corev3.TransportSocket) error {
 	if err := r.Body.UnmarshalTo(secret); err != nil {
 		return err
 	}
-	common.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: secret.GetValidationContext()}
+	trust := secret.GetValidationContext()
+	if own := combined.GetDefaultValidationContext(); own != nil {
+		proto.Merge(own, trust) // as Envoy does
+		trust = own
+	}
+	common.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: trust}
 	return repack(t.GetTypedConfig(), m)
 }
 
