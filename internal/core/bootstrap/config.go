@@ -69,6 +69,7 @@ func Build(c Config) (*bootstrapv3.Bootstrap, error) {
 		// counters are made, with the first call to it.
 		ClusterManager:      &bootstrapv3.ClusterManager{EnableDeferredClusterCreation: true},
 		DeferredStatOptions: &bootstrapv3.Bootstrap_DeferredStatOptions{EnableDeferredCreationStats: true},
+		StatsConfig:         stats(),
 		DynamicResources: &bootstrapv3.Bootstrap_DynamicResources{
 			AdsConfig: adsConfig(),
 			CdsConfig: overADS(),
