@@ -23,6 +23,7 @@ const (
 
 func (t *translator) routeConfig(rc ir.RouteConfig, twins map[string]string) {
 	m := &routev3.RouteConfiguration{Name: rc.Name, ValidateClusters: wrapperspb.Bool(false)}
+	headers(m, rc)
 	var refs []Ref
 	for _, v := range rc.VirtualHosts {
 		m.VirtualHosts = append(m.VirtualHosts, virtualHost(v, rc, twins))
@@ -64,19 +65,27 @@ func virtualHost(v ir.VirtualHost, rc ir.RouteConfig, twins map[string]string) *
 	if v.Access != nil {
 		out.TypedPerFilterConfig = map[string]*anypb.Any{filters.NameHTTPRBAC: filters.VirtualHostRBAC(*v.Access)}
 	}
-	out.RequestHeadersToRemove = slices.Clone(untrusted)
+	if rc.Inbound {
+		out.RequestHeadersToRemove = lookalikes(v.Routes)
+	}
 	limitHost(out, v, limits)
+	return out
+}
+
+// headers says what every request of a route config loses and gets. It stands there once: a sidecar that knows many
+// services would keep it for each.
+func headers(m *routev3.RouteConfiguration, rc ir.RouteConfig) {
+	m.RequestHeadersToRemove = slices.Clone(untrusted)
 	switch {
 	case rc.External:
 	case rc.Inbound:
-		out.RequestHeadersToRemove = slices.Concat([]string{names.HeaderDownstreamProtocol}, untrusted, lookalikes(v.Routes))
+		m.RequestHeadersToRemove = append(m.RequestHeadersToRemove, names.HeaderDownstreamProtocol)
 	default:
-		out.RequestHeadersToAdd = []*corev3.HeaderValueOption{{
+		m.RequestHeadersToAdd = []*corev3.HeaderValueOption{{
 			Header:       &corev3.HeaderValue{Key: names.HeaderDownstreamProtocol, Value: "%PROTOCOL%"},
 			AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
 		}}
 	}
-	return out
 }
 
 // untrusted are headers that Envoy writes for those behind it but does not take away when a client sends them: they would
