@@ -11,6 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 
+	"openservicemesh.io/osm/internal/certs/signer"
+	"openservicemesh.io/osm/internal/certs/tresor"
 	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/core/pki"
 	"openservicemesh.io/osm/internal/obs/errcode"
@@ -49,6 +51,8 @@ type Config struct {
 	// Secrets are those of Namespace.
 	Secrets   Secrets
 	Namespace string
+	// Provider says who signs; it defaults to tresor, whose root stands in the Secret together with its key.
+	Provider signer.Provider
 	// SecretName defaults to osm-ca-bundle.
 	SecretName string
 	// MeshName labels a Secret that is created here.
@@ -81,6 +85,9 @@ func Open(ctx context.Context, cfg Config) (*Authority, error) {
 	if cfg.SecretName == "" {
 		cfg.SecretName = names.CABundleSecret
 	}
+	if cfg.Provider == nil {
+		cfg.Provider = tresor.Provider{}
+	}
 	if cfg.Overlap == 0 {
 		cfg.Overlap = DefaultOverlap
 	}
@@ -100,18 +107,18 @@ func (a *Authority) now() time.Time { return pki.Wall(a.cfg.Now()) }
 
 func (a *Authority) where() string { return a.cfg.Namespace + "/" + a.cfg.SecretName }
 
-func (a *Authority) loadOrCreate(ctx context.Context) (*root, error) {
+func (a *Authority) loadOrCreate(ctx context.Context) (*signer.Root, error) {
 	for range openAttempts {
 		s, err := a.cfg.Secrets.Get(ctx, a.cfg.SecretName, metav1.GetOptions{})
 		if err == nil {
-			return parseRoot(a.where(), s.Data, a.now())
+			return a.cfg.Provider.Parse(a.where(), s.Data, a.now())
 		}
 		if !apierrors.IsNotFound(err) {
 			return nil, errcode.Errorf(errcode.FetchingCertSecret, "cannot read Secret %s: %w", a.where(), err)
 		}
 		r, err := a.create(ctx)
 		if err == nil {
-			a.cfg.Log.Info("made a new root certificate", "secret", a.where(), "root", r.id, "expires", r.cert.NotAfter)
+			a.cfg.Log.Info("made a new root certificate", "secret", a.where(), "root", r.ID, "expires", r.Cert.NotAfter)
 			return r, nil
 		}
 		if !apierrors.IsAlreadyExists(err) {
@@ -122,12 +129,8 @@ func (a *Authority) loadOrCreate(ctx context.Context) (*root, error) {
 		"find who deletes it, then restart", a.where(), openAttempts)
 }
 
-func (a *Authority) create(ctx context.Context) (*root, error) {
-	r, err := newRoot(a.now())
-	if err != nil {
-		return nil, err
-	}
-	data, err := r.secretData()
+func (a *Authority) create(ctx context.Context) (*signer.Root, error) {
+	r, data, err := a.cfg.Provider.Create(ctx, a.now())
 	if err != nil {
 		return nil, err
 	}
@@ -147,10 +150,10 @@ func (a *Authority) create(ctx context.Context) (*root, error) {
 }
 
 // RootID names the root that signs now.
-func (a *Authority) RootID() string { return a.trust.Load().signer.id }
+func (a *Authority) RootID() string { return a.trust.Load().signer.ID }
 
 // RootNotAfter is when the root that signs now expires.
-func (a *Authority) RootNotAfter() time.Time { return a.trust.Load().signer.cert.NotAfter }
+func (a *Authority) RootNotAfter() time.Time { return a.trust.Load().signer.Cert.NotAfter }
 
 // TrustBundle is the PEM of every root to trust: the content of validation contexts and of a webhook's caBundle. It is
 // never empty; the caller must not change it.

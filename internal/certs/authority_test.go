@@ -2,7 +2,6 @@ package certs
 
 import (
 	"context"
-	"crypto/elliptic"
 	"crypto/x509"
 	"errors"
 	"log/slog"
@@ -20,6 +19,9 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	k8stesting "k8s.io/client-go/testing"
 
+	"openservicemesh.io/osm/internal/certs/certtest"
+	"openservicemesh.io/osm/internal/certs/signer"
+	"openservicemesh.io/osm/internal/certs/tresor"
 	"openservicemesh.io/osm/internal/obs/errcode"
 )
 
@@ -48,13 +50,6 @@ func caSecret(data map[string][]byte) *corev1.Secret {
 	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "osm-ca-bundle", Namespace: "osm-system"}, Data: data}
 }
 
-func newCA(t testing.TB, cn string) (*x509.Certificate, map[string][]byte) {
-	t.Helper()
-	key := ecKey(t, elliptic.P256())
-	c := caCert(t, cn, key, nil, nil, nil)
-	return c, secretOf(certificatePEM(c), pkcs8(t, key))
-}
-
 func open(t testing.TB, client *fake.Clientset, c *clock) *Authority {
 	t.Helper()
 	a, err := Open(context.Background(), testConfig(client, c))
@@ -64,14 +59,14 @@ func open(t testing.TB, client *fake.Clientset, c *clock) *Authority {
 
 func TestOpenCreatesTheSecretOnce(t *testing.T) {
 	client := fake.NewClientset()
-	a := open(t, client, newClock(testNow))
+	a := open(t, client, newClock(certtest.Now))
 	s, err := client.CoreV1().Secrets("osm-system").Get(t.Context(), "osm-ca-bundle", metav1.GetOptions{})
 	require.NoError(t, err)
 	require.Len(t, s.Data, 2)
 	require.Equal(t, a.TrustBundle(), s.Data["ca.crt"])
 	require.Equal(t, map[string]string{"app.kubernetes.io/name": "openservicemesh.io", "app.kubernetes.io/instance": "osm"}, s.Labels)
-	require.Equal(t, testNow.Add(87600*time.Hour), a.RootNotAfter())
-	require.Equal(t, a.RootID(), open(t, client, newClock(testNow)).RootID(), "a second start must find the first's root")
+	require.Equal(t, certtest.Now.Add(87600*time.Hour), a.RootNotAfter())
+	require.Equal(t, a.RootID(), open(t, client, newClock(certtest.Now)).RootID(), "a second start must find the first's root")
 }
 
 // Two replicas of the controller and two of the injector start at once on an empty namespace: all must end with one root.
@@ -91,7 +86,7 @@ func TestOpenRace(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range ids {
 			all.Go(func() {
-				a, err := Open(context.Background(), testConfig(client, newClock(testNow)))
+				a, err := Open(context.Background(), testConfig(client, newClock(certtest.Now)))
 				if err == nil {
 					ids[i] = a.RootID()
 				}
@@ -108,7 +103,7 @@ func TestOpenRace(t *testing.T) {
 func TestOpenFailures(t *testing.T) {
 	t.Run("malformed is kept as it is", func(t *testing.T) {
 		client := fake.NewClientset(caSecret(map[string][]byte{"ca.crt": []byte("x"), "private.key": []byte("y")}))
-		_, err := Open(t.Context(), testConfig(client, newClock(testNow)))
+		_, err := Open(t.Context(), testConfig(client, newClock(certtest.Now)))
 		require.Equal(t, errcode.DecodingCertPEM, errcode.Of(err))
 		for _, a := range client.Actions() {
 			require.Equal(t, "get", a.GetVerb())
@@ -119,7 +114,7 @@ func TestOpenFailures(t *testing.T) {
 		client.PrependReactor("get", "secrets", func(k8stesting.Action) (bool, runtime.Object, error) {
 			return true, nil, apierrors.NewForbidden(corev1.Resource("secrets"), "osm-ca-bundle", errors.New("no"))
 		})
-		_, err := Open(t.Context(), testConfig(client, newClock(testNow)))
+		_, err := Open(t.Context(), testConfig(client, newClock(certtest.Now)))
 		require.Equal(t, errcode.FetchingCertSecret, errcode.Of(err))
 		require.ErrorContains(t, err, "cannot read Secret osm-system/osm-ca-bundle")
 	})
@@ -128,7 +123,7 @@ func TestOpenFailures(t *testing.T) {
 		client.PrependReactor("create", "secrets", func(k8stesting.Action) (bool, runtime.Object, error) {
 			return true, nil, errors.New("disk full")
 		})
-		_, err := Open(t.Context(), testConfig(client, newClock(testNow)))
+		_, err := Open(t.Context(), testConfig(client, newClock(certtest.Now)))
 		require.Equal(t, errcode.CreatingCertSecret, errcode.Of(err))
 		require.ErrorContains(t, err, "disk full")
 	})
@@ -137,7 +132,7 @@ func TestOpenFailures(t *testing.T) {
 		client.PrependReactor("create", "secrets", func(k8stesting.Action) (bool, runtime.Object, error) {
 			return true, nil, apierrors.NewAlreadyExists(corev1.Resource("secrets"), "osm-ca-bundle")
 		})
-		_, err := Open(t.Context(), testConfig(client, newClock(testNow)))
+		_, err := Open(t.Context(), testConfig(client, newClock(certtest.Now)))
 		require.ErrorContains(t, err, "created and deleted by others")
 	})
 }
@@ -178,13 +173,13 @@ func update(t *testing.T, client *fake.Clientset, data map[string][]byte) {
 
 // A new root must be trusted before it signs, and the old one after it stopped: else handshakes fail in between.
 func TestRootChangeOverlaps(t *testing.T) {
-	oldCA, oldData := newCA(t, "old")
-	newCert, newData := newCA(t, "new")
-	client, c := fake.NewClientset(caSecret(oldData)), newClock(testNow)
+	oldCA, oldData := certtest.NewCA(t, "old")
+	newCert, newData := certtest.NewCA(t, "new")
+	client, c := fake.NewClientset(caSecret(oldData)), newClock(certtest.Now)
 	a := open(t, client, c)
 	run(t, a, client)
-	require.Equal(t, string(certificatePEM(oldCA)), string(a.TrustBundle()))
-	s, err := a.ServerCert("ads.cluster.local")
+	require.Equal(t, string(signer.CertificatePEM(oldCA)), string(a.TrustBundle()))
+	s, err := a.ServerCert(t.Context(), "ads.cluster.local")
 	require.NoError(t, err)
 	oldID := a.RootID()
 
@@ -217,13 +212,13 @@ func TestRootChangeOverlaps(t *testing.T) {
 	c.advance(25 * time.Hour)
 	a.step()
 	waitFor(t, third)
-	require.Equal(t, string(certificatePEM(newCert)), string(a.TrustBundle()), "the old root outlived its last certificate")
+	require.Equal(t, string(signer.CertificatePEM(newCert)), string(a.TrustBundle()), "the old root outlived its last certificate")
 }
 
 func TestWatchKeepsTheRootWhenTheSecretGoesBad(t *testing.T) {
-	_, data := newCA(t, "ca")
+	_, data := certtest.NewCA(t, "ca")
 	client := fake.NewClientset(caSecret(data))
-	cfg := testConfig(client, newClock(testNow))
+	cfg := testConfig(client, newClock(certtest.Now))
 	warned := make(warnings, 10)
 	cfg.Events = warned
 	a, err := Open(t.Context(), cfg)
@@ -232,38 +227,38 @@ func TestWatchKeepsTheRootWhenTheSecretGoesBad(t *testing.T) {
 	changed, id, bundle := a.Changed(), a.RootID(), string(a.TrustBundle())
 	update(t, client, map[string][]byte{"ca.crt": []byte("x"), "private.key": []byte("y")})
 	require.NoError(t, client.CoreV1().Secrets("osm-system").Delete(t.Context(), "osm-ca-bundle", metav1.DeleteOptions{}))
-	_, next := newCA(t, "next")
+	_, next := certtest.NewCA(t, "next")
 	_, err = client.CoreV1().Secrets("osm-system").Create(t.Context(), caSecret(next), metav1.CreateOptions{})
 	require.NoError(t, err)
 	waitFor(t, changed) // the good one after the two bad ones is noticed
 	require.Contains(t, <-warned, "CertificateRotationFailure: the mesh goes on with root certificate "+id+": Secret osm-system/osm-ca-bundle: key ca.crt")
 	require.Contains(t, <-warned, "Secret osm-system/osm-ca-bundle was deleted")
-	require.Equal(t, id, a.trust.Load().signer.id)
+	require.Equal(t, id, a.trust.Load().signer.ID)
 	require.Contains(t, string(a.TrustBundle()), bundle[:len(bundle)-1])
 }
 
 func TestOfferKnowsWhatIsNew(t *testing.T) {
-	parse := func(data map[string][]byte) *root {
-		r, err := parseRoot("ns/s", data, testNow)
+	parse := func(data map[string][]byte) *signer.Root {
+		r, err := tresor.Provider{}.Parse("ns/s", data, certtest.Now)
 		require.NoError(t, err)
 		return r
 	}
-	_, one := newCA(t, "one")
-	twoCert, two := newCA(t, "two")
-	t0 := newTrust(trust{signer: parse(one)}, testNow)
-	require.Nil(t, t0.offer(parse(one), testNow), "the same root again is no change")
+	_, one := certtest.NewCA(t, "one")
+	twoCert, two := certtest.NewCA(t, "two")
+	t0 := newTrust(trust{signer: parse(one)}, certtest.Now)
+	require.Nil(t, t0.offer(parse(one), certtest.Now), "the same root again is no change")
 
-	t1 := t0.offer(parse(two), testNow)
-	require.Equal(t, parse(two).id, t1.next.id)
-	require.True(t, t1.accepts(parse(one).id) && t1.accepts(parse(two).id))
-	require.Nil(t, t1.offer(parse(two), testNow))
+	t1 := t0.offer(parse(two), certtest.Now)
+	require.Equal(t, parse(two).ID, t1.next.ID)
+	require.True(t, t1.accepts(parse(one).ID) && t1.accepts(parse(two).ID))
+	require.Nil(t, t1.offer(parse(two), certtest.Now))
 
-	back := t1.offer(parse(one), testNow)
+	back := t1.offer(parse(one), certtest.Now)
 	require.Nil(t, back.next, "a change taken back within the overlap")
 	require.Equal(t, t0.bundle, back.bundle)
 
-	more := secretOf(append(append([]byte{}, one["ca.crt"]...), certificatePEM(twoCert)...), one["private.key"])
-	wider := t0.offer(parse(more), testNow)
+	more := certtest.Secret(append(append([]byte{}, one["ca.crt"]...), signer.CertificatePEM(twoCert)...), one["private.key"])
+	wider := t0.offer(parse(more), certtest.Now)
 	require.Nil(t, wider.next, "one more trusted root needs no new signer")
 	require.Equal(t, t1.bundle, wider.bundle, "equal trust must be equal bytes")
 }

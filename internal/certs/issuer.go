@@ -1,10 +1,8 @@
 package certs
 
 import (
-	"bytes"
 	"context"
 	"crypto/x509"
-	"encoding/pem"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -14,6 +12,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 
+	"openservicemesh.io/osm/internal/certs/signer"
 	"openservicemesh.io/osm/internal/core/envoy"
 	"openservicemesh.io/osm/internal/core/meshid"
 	"openservicemesh.io/osm/internal/core/names"
@@ -57,17 +56,17 @@ func (i *Issuer) Issue(ctx context.Context, id meshid.Identity) (*envoy.Resource
 		return nil, time.Time{}, err
 	}
 	validity := time.Duration(i.validity.Load())
-	l, err := i.authority.issue(validity, func(w pki.Window) (*x509.Certificate, error) {
+	l, err := i.authority.issue(ctx, validity, func(w pki.Window) (*x509.Certificate, error) {
 		return pki.Workload(id, i.trustDomain, w)
 	})
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	res, err := l.resource(names.SecretServiceCert(id))
+	res, err := resource(l, names.SecretServiceCert(id))
 	if err != nil {
 		return nil, time.Time{}, errcode.Errorf(errcode.IssuingCert, "cannot encode the certificate of %s: %w", id, err)
 	}
-	return res, renewAt(l.root, l.notAfter, validity, rand.Float64()), nil
+	return res, renewAt(l.Root, l.NotAfter, validity, rand.Float64()), nil
 }
 
 // Current reports whether a certificate that Issue of any replica gave the version to is still good, and when it should be
@@ -80,14 +79,14 @@ func (i *Issuer) Current(_ meshid.Identity, version string) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	r := t.signer
-	if id != r.id {
+	if id != r.ID {
 		r = t.next
 	}
 	validity, now := time.Duration(i.validity.Load()), i.authority.now()
 	if !now.Before(notAfter) || notAfter.After(now.Add(validity+pki.Backdate)) {
 		return time.Time{}, false
 	}
-	return renewAt(r, notAfter, validity, rand.Float64()), true
+	return renewAt(r.Cert, notAfter, validity, rand.Float64()), true
 }
 
 // ParseVersion takes a version that Issue gave apart: the id of the root that signed the certificate, and its end.
@@ -100,25 +99,20 @@ func ParseVersion(version string) (rootID string, notAfter time.Time, ok bool) {
 	return id, time.Unix(unix, 0).UTC(), true
 }
 
-func version(l leaf) string { return l.root.id + "." + strconv.FormatInt(l.notAfter.Unix(), 10) }
+func version(l *signer.Leaf) string {
+	return pki.RootID(l.Root.Raw) + "." + strconv.FormatInt(l.NotAfter.Unix(), 10)
+}
 
-func (l leaf) resource(name string) (*envoy.Resource, error) {
-	key, err := x509.MarshalPKCS8PrivateKey(l.key)
+func resource(l *signer.Leaf, name string) (*envoy.Resource, error) {
+	key, err := l.KeyPEM()
 	if err != nil {
 		return nil, err
-	}
-	var chain bytes.Buffer
-	if err := pem.Encode(&chain, &pem.Block{Type: pemCertificate, Bytes: l.der}); err != nil {
-		return nil, err
-	}
-	for _, c := range l.root.chain {
-		chain.Write(certificatePEM(c))
 	}
 	res, err := envoy.NewResource(envoy.Secret, name, &tlsv3.Secret{
 		Name: name,
 		Type: &tlsv3.Secret_TlsCertificate{TlsCertificate: &tlsv3.TlsCertificate{
-			CertificateChain: inline(chain.Bytes()),
-			PrivateKey:       inline(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})),
+			CertificateChain: inline(l.PEM()),
+			PrivateKey:       inline(key),
 		}},
 	})
 	if err != nil {

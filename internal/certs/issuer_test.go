@@ -21,6 +21,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"k8s.io/client-go/kubernetes/fake"
 
+	"openservicemesh.io/osm/internal/certs/certtest"
 	"openservicemesh.io/osm/internal/core/envoy"
 	"openservicemesh.io/osm/internal/core/meshid"
 	"openservicemesh.io/osm/internal/core/pki"
@@ -49,7 +50,7 @@ func pool(t testing.TB, bundle []byte) *x509.CertPool {
 }
 
 func TestIssue(t *testing.T) {
-	c := newClock(testNow)
+	c := newClock(certtest.Now)
 	a := open(t, fake.NewClientset(), c)
 	i := NewIssuer(a, "cluster.local")
 	res, renew, err := i.Issue(t.Context(), bookbuyer)
@@ -61,17 +62,17 @@ func TestIssue(t *testing.T) {
 	leaf := pair.Leaf
 	require.Equal(t, "bookbuyer.bookbuyer.cluster.local", leaf.Subject.CommonName)
 	require.Equal(t, []string{"bookbuyer.bookbuyer.cluster.local"}, leaf.DNSNames)
-	require.Equal(t, testNow.Add(24*time.Hour), leaf.NotAfter)
-	require.Equal(t, testNow.Add(-5*time.Minute), leaf.NotBefore)
+	require.Equal(t, certtest.Now.Add(24*time.Hour), leaf.NotAfter)
+	require.Equal(t, certtest.Now.Add(-5*time.Minute), leaf.NotBefore)
 	require.Equal(t, a.RootID()+"."+strconv.FormatInt(leaf.NotAfter.Unix(), 10), res.Version)
 	key, ok := leaf.PublicKey.(*ecdsa.PublicKey)
 	require.True(t, ok && key.Curve == elliptic.P256())
 	for _, eku := range []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth} {
-		_, err := leaf.Verify(x509.VerifyOptions{Roots: pool(t, a.TrustBundle()), CurrentTime: testNow.Add(-2 * time.Minute),
+		_, err := leaf.Verify(x509.VerifyOptions{Roots: pool(t, a.TrustBundle()), CurrentTime: certtest.Now.Add(-2 * time.Minute),
 			DNSName: "bookbuyer.bookbuyer.cluster.local", KeyUsages: []x509.ExtKeyUsage{eku}})
 		require.NoError(t, err, "a peer whose clock lags by two minutes must accept it")
 	}
-	require.WithinRange(t, renew, testNow.Add(9*time.Hour), testNow.Add(12*time.Hour))
+	require.WithinRange(t, renew, certtest.Now.Add(9*time.Hour), certtest.Now.Add(12*time.Hour))
 
 	other, _, err := i.Issue(t.Context(), bookbuyer)
 	require.NoError(t, err)
@@ -81,7 +82,7 @@ func TestIssue(t *testing.T) {
 }
 
 func TestIssueRefuses(t *testing.T) {
-	c := newClock(testNow)
+	c := newClock(certtest.Now)
 	a := open(t, fake.NewClientset(), c)
 	i := NewIssuer(a, "cluster.local")
 	for _, sa := range []string{"admin\x00", "*", "a\nb", "a,b", "", "a/b"} {
@@ -102,7 +103,7 @@ func TestIssueRefuses(t *testing.T) {
 
 // A root that ends soon must not make every certificate due at once.
 func TestIssueUnderADyingRoot(t *testing.T) {
-	c := newClock(testNow)
+	c := newClock(certtest.Now)
 	a := open(t, fake.NewClientset(), c)
 	c.advance(pki.RootValidity - time.Hour)
 	i := NewIssuer(a, "cluster.local")
@@ -117,13 +118,13 @@ func TestIssueUnderADyingRoot(t *testing.T) {
 }
 
 func TestCurrent(t *testing.T) {
-	c := newClock(testNow)
+	c := newClock(certtest.Now)
 	a := open(t, fake.NewClientset(), c)
 	i := NewIssuer(a, "cluster.local")
 	res, _, err := i.Issue(t.Context(), bookbuyer)
 	require.NoError(t, err)
 	id := a.RootID()
-	at := func(d time.Duration) string { return id + "." + strconv.FormatInt(testNow.Add(d).Unix(), 10) }
+	at := func(d time.Duration) string { return id + "." + strconv.FormatInt(certtest.Now.Add(d).Unix(), 10) }
 	tests := map[string]struct {
 		version string
 		want    bool
@@ -153,11 +154,11 @@ func TestCurrent(t *testing.T) {
 	}
 	renew, ok := i.Current(bookbuyer, at(11*time.Hour))
 	require.True(t, ok)
-	require.True(t, renew.Before(testNow), "past half its life it is due at once")
+	require.True(t, renew.Before(certtest.Now), "past half its life it is due at once")
 }
 
 func TestSetValidity(t *testing.T) {
-	c := newClock(testNow)
+	c := newClock(certtest.Now)
 	a := open(t, fake.NewClientset(), c)
 	i := NewIssuer(a, "cluster.local")
 	long, _, err := i.Issue(t.Context(), bookbuyer)
@@ -175,8 +176,8 @@ func TestSetValidity(t *testing.T) {
 	short, renew, err := i.Issue(t.Context(), bookbuyer)
 	require.NoError(t, err)
 	_, pair := decode(t, short)
-	require.Equal(t, testNow.Add(10*time.Minute), pair.Leaf.NotAfter)
-	require.WithinRange(t, renew, testNow.Add(4*time.Minute), testNow.Add(5*time.Minute))
+	require.Equal(t, certtest.Now.Add(10*time.Minute), pair.Leaf.NotAfter)
+	require.WithinRange(t, renew, certtest.Now.Add(4*time.Minute), certtest.Now.Add(5*time.Minute))
 	_, ok := i.Current(bookbuyer, long.Version)
 	require.False(t, ok, "a certificate that outlives the new validity must be replaced")
 	_, ok = i.Current(bookbuyer, short.Version)
@@ -209,7 +210,7 @@ func TestImpostorIsRefused(t *testing.T) {
 func TestIssueCountsAndKeepsQuiet(t *testing.T) {
 	var log bytes.Buffer
 	seen := &countingObserver{}
-	cfg := testConfig(fake.NewClientset(), newClock(testNow))
+	cfg := testConfig(fake.NewClientset(), newClock(certtest.Now))
 	cfg.Log, cfg.Metrics = jsonLogger(&log), seen
 	a, err := Open(t.Context(), cfg)
 	require.NoError(t, err)
@@ -231,7 +232,7 @@ func (o *countingObserver) CertIssued(d time.Duration) {
 // The bar is 2,000 certificates per second and core. The figure counts processor time, so that a busy machine does not
 // spoil it: go test -run xxx -bench Issue
 func BenchmarkIssue(b *testing.B) {
-	a := open(b, fake.NewClientset(), newClock(testNow))
+	a := open(b, fake.NewClientset(), newClock(certtest.Now))
 	i := NewIssuer(a, "cluster.local")
 	runtime.GC()
 	b.ReportAllocs()

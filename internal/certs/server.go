@@ -1,6 +1,7 @@
 package certs
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"math/rand/v2"
@@ -29,16 +30,16 @@ type ServerCert struct {
 
 // ServerCert issues a certificate for the names (pki.ADSName, pki.WebhookName), so that a name or root that cannot be
 // used fails at start.
-func (a *Authority) ServerCert(names ...string) (*ServerCert, error) {
+func (a *Authority) ServerCert(ctx context.Context, names ...string) (*ServerCert, error) {
 	s := &ServerCert{authority: a, names: slices.Clone(names)}
-	if err := s.renew(); err != nil {
+	if err := s.renew(ctx); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
 // GetCertificate returns the certificate to serve. When renewal fails, the present certificate serves until it expires.
-func (s *ServerCert) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+func (s *ServerCert) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.authority.now()
@@ -46,7 +47,11 @@ func (s *ServerCert) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, err
 	if s.rootID == s.authority.RootID() && now.Before(s.renewAt) && !now.Before(s.cert.Leaf.NotBefore) {
 		return s.cert, nil
 	}
-	if err := s.renew(); err != nil {
+	ctx := context.Background()
+	if hello != nil {
+		ctx = hello.Context()
+	}
+	if err := s.renew(ctx); err != nil {
 		s.authority.cfg.Log.Error("cannot renew a server certificate", "names", s.names, "error", err)
 		if !now.Before(s.cert.Leaf.NotAfter) {
 			return nil, err
@@ -57,22 +62,22 @@ func (s *ServerCert) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, err
 }
 
 // renew replaces the certificate; the caller holds the lock, or is the only one to know s.
-func (s *ServerCert) renew() error {
-	l, err := s.authority.issue(pki.ServerValidity, func(w pki.Window) (*x509.Certificate, error) {
+func (s *ServerCert) renew(ctx context.Context) error {
+	l, err := s.authority.issue(ctx, pki.ServerValidity, func(w pki.Window) (*x509.Certificate, error) {
 		return pki.Server(s.names, w)
 	})
 	if err != nil {
 		return err
 	}
-	parsed, err := x509.ParseCertificate(l.der)
+	parsed, err := x509.ParseCertificate(l.DER)
 	if err != nil {
 		return err
 	}
-	chain := [][]byte{l.der}
-	for _, c := range l.root.chain {
+	chain := [][]byte{l.DER}
+	for _, c := range l.Chain {
 		chain = append(chain, c.Raw)
 	}
-	s.cert = &tls.Certificate{Certificate: chain, PrivateKey: l.key, Leaf: parsed}
-	s.rootID, s.renewAt = l.root.id, renewAt(l.root, l.notAfter, pki.ServerValidity, rand.Float64())
+	s.cert = &tls.Certificate{Certificate: chain, PrivateKey: l.Key, Leaf: parsed}
+	s.rootID, s.renewAt = pki.RootID(l.Root.Raw), renewAt(l.Root, l.NotAfter, pki.ServerValidity, rand.Float64())
 	return nil
 }

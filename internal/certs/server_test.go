@@ -13,15 +13,16 @@ import (
 	"github.com/stretchr/testify/require"
 	"k8s.io/client-go/kubernetes/fake"
 
+	"openservicemesh.io/osm/internal/certs/certtest"
 	"openservicemesh.io/osm/internal/core/pki"
 )
 
 func jsonLogger(w io.Writer) *slog.Logger { return slog.New(slog.NewJSONHandler(w, nil)) }
 
 func TestServerCertRenewsItself(t *testing.T) {
-	c := newClock(testNow)
+	c := newClock(certtest.Now)
 	a := open(t, fake.NewClientset(), c)
-	s, err := a.ServerCert("osm-injector.osm-system.svc")
+	s, err := a.ServerCert(t.Context(), "osm-injector.osm-system.svc")
 	require.NoError(t, err)
 	get := func() *tls.Certificate {
 		got, err := s.GetCertificate(nil)
@@ -35,7 +36,7 @@ func TestServerCertRenewsItself(t *testing.T) {
 	c.advance(4 * time.Hour)
 	second := get()
 	require.NotEqual(t, first.Leaf.SerialNumber, second.Leaf.SerialNumber)
-	require.Equal(t, testNow.Add(37*time.Hour), second.Leaf.NotAfter)
+	require.Equal(t, certtest.Now.Add(37*time.Hour), second.Leaf.NotAfter)
 	require.True(t, first.Leaf.NotAfter.After(second.Leaf.NotBefore), "both must be valid for a while")
 
 	// A machine that slept: the wall clock jumps, far beyond the end.
@@ -47,10 +48,10 @@ func TestServerCertRenewsItself(t *testing.T) {
 }
 
 func TestServerCertServesOnWhileRenewalFails(t *testing.T) {
-	c := newClock(testNow)
+	c := newClock(certtest.Now)
 	a := open(t, fake.NewClientset(), c)
 	c.advance(pki.RootValidity - 2*time.Hour)
-	s, err := a.ServerCert("ads.cluster.local")
+	s, err := a.ServerCert(t.Context(), "ads.cluster.local")
 	require.NoError(t, err)
 	first, err := s.GetCertificate(nil)
 	require.NoError(t, err)
@@ -64,25 +65,25 @@ func TestServerCertServesOnWhileRenewalFails(t *testing.T) {
 }
 
 func TestServerCertRefusesOddNames(t *testing.T) {
-	a := open(t, fake.NewClientset(), newClock(testNow))
+	a := open(t, fake.NewClientset(), newClock(certtest.Now))
 	for _, names := range [][]string{nil, {"*.osm-system.svc"}, {"a\x00.svc"}, {"ok.svc", "a b"}} {
-		_, err := a.ServerCert(names...)
+		_, err := a.ServerCert(t.Context(), names...)
 		require.Error(t, err, "%q", names)
 	}
 }
 
 // Handshakes go on from all sides while the certificate is renewed and the root is replaced: none may fail.
 func TestNoHandshakeFailsWhileRotating(t *testing.T) {
-	_, oldData := newCA(t, "old")
-	_, newData := newCA(t, "new")
-	client, c := fake.NewClientset(caSecret(oldData)), newClock(testNow)
+	_, oldData := certtest.NewCA(t, "old")
+	_, newData := certtest.NewCA(t, "new")
+	client, c := fake.NewClientset(caSecret(oldData)), newClock(certtest.Now)
 	cfg := testConfig(client, c)
 	cfg.Overlap = 3 * time.Second // far longer than a busy machine holds a handshake up
 	cfg.Log = slog.New(slog.DiscardHandler)
 	a, err := Open(t.Context(), cfg)
 	require.NoError(t, err)
 	run(t, a, client)
-	s, err := a.ServerCert("ads.cluster.local")
+	s, err := a.ServerCert(t.Context(), "ads.cluster.local")
 	require.NoError(t, err)
 	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{GetCertificate: s.GetCertificate, MinVersion: tls.VersionTLS12})
 	require.NoError(t, err)

@@ -4,20 +4,20 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/x509"
-	"encoding/pem"
 	"slices"
 	"time"
 
+	"openservicemesh.io/osm/internal/certs/signer"
 	"openservicemesh.io/osm/internal/core/pki"
 )
 
 // trust is what the mesh signs with and believes at one moment. It is immutable and replaced as a whole.
 type trust struct {
-	signer *root
+	signer *signer.Root
 	// next is trusted already and becomes the signer when the overlap ends; nil outside a change of root.
-	next *root
+	next *signer.Root
 	// retired is trusted until the last certificate it signed has expired.
-	retired      *root
+	retired      *signer.Root
 	retiredUntil time.Time
 	bundle       []byte
 }
@@ -26,11 +26,11 @@ type trust struct {
 // replicas that trust the same certificates publish the same bytes.
 func newTrust(t trust, now time.Time) *trust {
 	var certs []*x509.Certificate
-	for _, r := range []*root{t.signer, t.next, t.retired} {
+	for _, r := range []*signer.Root{t.signer, t.next, t.retired} {
 		if r == nil {
 			continue
 		}
-		for _, c := range r.trusted {
+		for _, c := range r.Trusted {
 			if now.Before(c.NotAfter) && !slices.ContainsFunc(certs, c.Equal) {
 				certs = append(certs, c)
 			}
@@ -39,15 +39,15 @@ func newTrust(t trust, now time.Time) *trust {
 	slices.SortFunc(certs, func(a, b *x509.Certificate) int { return cmp.Compare(pki.RootID(a.Raw), pki.RootID(b.Raw)) })
 	t.bundle = nil
 	for _, c := range certs {
-		t.bundle = append(t.bundle, certificatePEM(c)...)
+		t.bundle = append(t.bundle, signer.CertificatePEM(c)...)
 	}
 	return &t
 }
 
 // offer takes up what the Secret says now. The first return value is nil when nothing changed.
-func (t *trust) offer(r *root, now time.Time) *trust {
+func (t *trust) offer(r *signer.Root, now time.Time) *trust {
 	n := *t
-	if r.id == t.signer.id {
+	if r.ID == t.signer.ID {
 		n.signer, n.next = r, nil
 	} else {
 		n.next = r
@@ -71,9 +71,5 @@ func (t *trust) forget(now time.Time) *trust {
 
 // accepts reports whether certificates of the root named id are as good as newly issued ones.
 func (t *trust) accepts(id string) bool {
-	return id == t.signer.id || t.next != nil && id == t.next.id
-}
-
-func certificatePEM(c *x509.Certificate) []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: pemCertificate, Bytes: c.Raw})
+	return id == t.signer.ID || t.next != nil && id == t.next.ID
 }

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 
+	"openservicemesh.io/osm/internal/certs/signer"
 	"openservicemesh.io/osm/internal/core/pki"
 	"openservicemesh.io/osm/internal/obs"
 	"openservicemesh.io/osm/internal/obs/errcode"
@@ -82,12 +83,12 @@ func (a *Authority) informer(ctx context.Context, out chan<- *corev1.Secret) cac
 }
 
 func (a *Authority) see(ctx context.Context, s *corev1.Secret) {
-	r, err := (*root)(nil), error(nil)
+	r, err := (*signer.Root)(nil), error(nil)
 	if s == nil {
 		err = errcode.Errorf(errcode.FetchingCertSecret, "Secret %s was deleted; put it back from a backup, "+
 			"or restart osm-controller, osm-injector and all meshed pods to change to a new root", a.where())
 	} else {
-		r, err = parseRoot(a.where(), s.Data, a.now())
+		r, err = a.cfg.Provider.Parse(a.where(), s.Data, a.now())
 	}
 	if err != nil {
 		a.warn(ctx, fmt.Errorf("the mesh goes on with root certificate %s: %w", a.RootID(), err))
@@ -98,7 +99,7 @@ func (a *Authority) see(ctx context.Context, s *corev1.Secret) {
 		return
 	}
 	a.trust.Store(t)
-	a.cfg.Log.Info("the root certificate's Secret changed", "secret", a.where(), "signing_root", t.signer.id, "secret_root", r.id,
+	a.cfg.Log.Info("the root certificate's Secret changed", "secret", a.where(), "signing_root", t.signer.ID, "secret_root", r.ID,
 		"signs_in", a.cfg.Overlap.String())
 	a.bundleChanged.fire()
 }
@@ -130,12 +131,12 @@ func (a *Authority) step() {
 		// Backdate covers a certificate that is being signed right now.
 		until := time.Unix(a.lastNotAfter.Swap(0), 0).Add(pki.Backdate)
 		a.trust.Store(t.turn(until, now))
-		a.cfg.Log.Info("a new root certificate signs from now on", "root", t.next.id, "before", t.signer.id,
+		a.cfg.Log.Info("a new root certificate signs from now on", "root", t.next.ID, "before", t.signer.ID,
 			"before_trusted_until", until.UTC().Format(time.RFC3339))
 		a.signerChanged.fire()
 	case t.retired != nil && !now.Before(t.retiredUntil):
 		a.trust.Store(t.forget(now))
-		a.cfg.Log.Info("a retired root certificate is no longer trusted", "root", t.retired.id)
+		a.cfg.Log.Info("a retired root certificate is no longer trusted", "root", t.retired.ID)
 		a.bundleChanged.fire()
 	}
 }

@@ -247,10 +247,10 @@ func (p *program) certificates(ctx context.Context) (webhook, ads *certs.ServerC
 		Secrets:   func(ns string) gatewaycert.Secrets { return p.kube.Secrets(ns) },
 		Authority: p.authority, MeshName: p.o.MeshName, Log: p.logging.Logger("certs"),
 	})
-	if webhook, err = p.authority.ServerCert(pki.WebhookName(names.Validator, p.o.OSMNamespace)); err != nil {
+	if webhook, err = p.authority.ServerCert(ctx, pki.WebhookName(names.Validator, p.o.OSMNamespace)); err != nil {
 		return nil, nil, err
 	}
-	ads, err = p.authority.ServerCert(pki.ADSName(td))
+	ads, err = p.authority.ServerCert(ctx, pki.ADSName(td))
 	return webhook, ads, err
 }
 

@@ -117,7 +117,7 @@ func (p *program) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if p.cert, err = p.authority.ServerCert(pki.WebhookName(names.Injector, p.o.OSMNamespace)); err != nil {
+	if p.cert, err = p.authority.ServerCert(ctx, pki.WebhookName(names.Injector, p.o.OSMNamespace)); err != nil {
 		return err
 	}
 	mesh := podpatch.Mesh{Name: p.o.MeshName, Namespace: p.o.OSMNamespace}

@@ -45,7 +45,7 @@ type Want struct {
 
 // Authority is what is needed of certs.Authority.
 type Authority interface {
-	ClientCert(names []string, validity time.Duration) (chain, key []byte, renew time.Time, err error)
+	ClientCert(ctx context.Context, names []string, validity time.Duration) (chain, key []byte, renew time.Time, err error)
 	TrustBundle() []byte
 	RootID() string
 	Changed() <-chan struct{}
@@ -186,7 +186,7 @@ func (k *Keeper) ensure(ctx context.Context, want Want) (time.Duration, error) {
 			return due.Sub(now), nil
 		}
 	}
-	s, due, err := k.issue(want)
+	s, due, err := k.issue(ctx, want)
 	if err != nil {
 		return 0, err
 	}
@@ -215,10 +215,10 @@ func (k *Keeper) hash(want Want) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-func (k *Keeper) issue(want Want) (*corev1.Secret, time.Time, error) {
+func (k *Keeper) issue(ctx context.Context, want Want) (*corev1.Secret, time.Time, error) {
 	// The hash is taken before the certificate is made: if the root changes in between, the next look finds it out.
 	hash, bundle := k.hash(want), k.opts.Authority.TrustBundle()
-	chain, key, due, err := k.opts.Authority.ClientCert(strings.Split(want.Names, ","), want.Validity)
+	chain, key, due, err := k.opts.Authority.ClientCert(ctx, strings.Split(want.Names, ","), want.Validity)
 	if err != nil {
 		return nil, time.Time{}, err
 	}

@@ -1,71 +1,26 @@
-package certs
+package tresor
 
 import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
 	"time"
 
+	"openservicemesh.io/osm/internal/certs/signer"
 	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/core/pki"
 	"openservicemesh.io/osm/internal/obs/errcode"
 )
 
-const (
-	pemCertificate = "CERTIFICATE"
-	minRSABits     = 2048
-)
+const minRSABits = 2048
 
-// root is one generation of the CA Secret: the certificate that signs, its key, and all it says to trust. Immutable.
-type root struct {
-	id   string
-	cert *x509.Certificate
-	key  crypto.Signer
-	// trusted are all certificates of ca.crt, the signer included.
-	trusted []*x509.Certificate
-	// chain is what is sent after a leaf: the signer itself when it is an intermediate, else nothing.
-	chain []*x509.Certificate
-}
-
-// newRoot makes a self-signed ECDSA P-256 root.
-func newRoot(now time.Time) (*root, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, errcode.Errorf(errcode.GeneratingPrivateKey, "cannot make the key of a new root: %w", err)
-	}
-	tmpl := pki.Root(now)
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
-	if err != nil {
-		return nil, errcode.Errorf(errcode.CreatingRootCert, "cannot sign a new root: %w", err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, errcode.Errorf(errcode.CreatingRootCert, "cannot read back a new root: %w", err)
-	}
-	return &root{id: pki.RootID(der), cert: cert, key: key, trusted: []*x509.Certificate{cert}}, nil
-}
-
-// secretData is the root in the form of the Secret's data.
-func (r *root) secretData() (map[string][]byte, error) {
-	key, err := x509.MarshalPKCS8PrivateKey(r.key)
-	if err != nil {
-		return nil, errcode.Errorf(errcode.EncodingKeyDERtoPEM, "cannot encode the key of a new root: %w", err)
-	}
-	return map[string][]byte{
-		names.CABundleCertKey:    certificatePEM(r.cert),
-		names.CABundlePrivateKey: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}),
-	}, nil
-}
-
-// parseRoot reads the data of the CA Secret; where is its "<namespace>/<name>", for errors. ca.crt holds one or more PEM
-// certificates of which exactly one belongs to private.key (PKCS#1, PKCS#8 or SEC 1; RSA of at least 2048 bits or ECDSA).
-// Further certificates are trusted as well.
-func parseRoot(where string, data map[string][]byte, now time.Time) (*root, error) {
+// Parse reads the data of the CA Secret. ca.crt holds one or more PEM certificates of which exactly one belongs to private.key
+// (PKCS#1, PKCS#8 or SEC 1; RSA of at least 2048 bits or ECDSA). Further certificates are trusted as well.
+func (Provider) Parse(where string, data map[string][]byte, now time.Time) (*signer.Root, error) {
 	p := secretParser{where}
 	certPEM, keyPEM := data[names.CABundleCertKey], data[names.CABundlePrivateKey]
 	if len(certPEM) == 0 {
@@ -74,26 +29,26 @@ func parseRoot(where string, data map[string][]byte, now time.Time) (*root, erro
 	if len(keyPEM) == 0 {
 		return nil, p.fail(errcode.MissingPrivateKey, names.CABundlePrivateKey, "is missing or empty")
 	}
-	trusted, err := p.certificates(certPEM)
+	trusted, err := signer.ParseCertificates(certPEM)
 	if err != nil {
-		return nil, err
+		return nil, p.fail(errcode.DecodingCertPEM, names.CABundleCertKey, err.Error())
 	}
 	key, err := p.privateKey(keyPEM)
 	if err != nil {
 		return nil, err
 	}
-	signer := signerOf(trusted, key)
-	if signer == nil {
+	cert := signerOf(trusted, key)
+	if cert == nil {
 		return nil, p.fail(errcode.InvalidCA, names.CABundlePrivateKey, "does not belong to any certificate of "+names.CABundleCertKey)
 	}
-	if err := p.checkSigner(signer, now); err != nil {
+	if err := p.checkSigner(cert, now); err != nil {
 		return nil, err
 	}
-	r := &root{id: pki.RootID(signer.Raw), cert: signer, key: key, trusted: trusted}
-	if signer.CheckSignatureFrom(signer) != nil {
-		r.chain = []*x509.Certificate{signer}
+	a := &authority{cert: cert, key: key}
+	if cert.CheckSignatureFrom(cert) != nil {
+		a.chain = []*x509.Certificate{cert}
 	}
-	return r, nil
+	return signer.NewRoot(cert, trusted, a), nil
 }
 
 type secretParser struct{ where string }
@@ -102,24 +57,6 @@ func (p secretParser) fail(code errcode.Code, key, problem string) error {
 	return errcode.Errorf(code, "Secret %s: key %s %s; correct it (%s: the PEM root certificate, %s: its PEM private key), "+
 		"or delete the Secret and restart the control plane, which then makes a new root",
 		p.where, key, problem, names.CABundleCertKey, names.CABundlePrivateKey)
-}
-
-func (p secretParser) certificates(data []byte) ([]*x509.Certificate, error) {
-	var out []*x509.Certificate
-	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
-		if block.Type != pemCertificate {
-			continue
-		}
-		c, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, p.fail(errcode.DecodingCertPEM, names.CABundleCertKey, "holds an unreadable certificate ("+err.Error()+")")
-		}
-		out = append(out, c)
-	}
-	if len(out) == 0 {
-		return nil, p.fail(errcode.DecodingCertPEM, names.CABundleCertKey, "holds no PEM block CERTIFICATE")
-	}
-	return out, nil
 }
 
 // privateKey never puts bytes of the key into an error.
