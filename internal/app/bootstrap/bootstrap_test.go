@@ -60,7 +60,7 @@ func config() Config {
 
 func set(t *testing.T, c crds.Clients) *crds.Set {
 	t.Helper()
-	s, err := crds.NewSet(c.CRDs, "", quiet)
+	s, err := crds.NewSet(c.CRDs, crds.Owner{Mesh: "osm", Version: "v1.3.0"}, quiet)
 	require.NoError(t, err)
 	return s
 }

@@ -12,6 +12,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"openservicemesh.io/osm/internal/app/crds"
+	"openservicemesh.io/osm/internal/core/names"
+	"openservicemesh.io/osm/internal/kube/rollout"
 	"openservicemesh.io/osm/internal/obs"
 )
 
@@ -21,11 +23,8 @@ const setupTimeout = time.Minute
 // Run sets the cluster up, then serves (and, when asked, reconciles) until ctx ends. It serves from the start, so that
 // a probe learns what is still to be done. A set-up that fails ends the process: Kubernetes tries again, with a growing pause.
 func Run(ctx context.Context, cfg Config, c crds.Clients, m *obs.Metrics, log *slog.Logger) error {
-	reconcileAs := ""
-	if cfg.Reconcile {
-		reconcileAs = cfg.Version
-	}
-	set, err := crds.NewSet(c.CRDs, reconcileAs, log)
+	me := rollout.Replica{Dynamic: c.Dynamic, Namespace: cfg.Namespace, Deployment: names.Bootstrap, Version: cfg.Version}
+	set, err := crds.NewSet(c.CRDs, crds.Owner{Mesh: cfg.MeshName, Version: cfg.Version, Reconcile: cfg.Reconcile, Stays: me.Stays}, log)
 	if err != nil {
 		return err
 	}
@@ -52,8 +51,12 @@ func Run(ctx context.Context, cfg Config, c crds.Clients, m *obs.Metrics, log *s
 		ready.Store(true)
 		log.Info("custom resource definitions and MeshConfig are in place", "seconds", time.Since(start).Seconds())
 		if cfg.Reconcile {
-			set.Reconcile(ctx, func() { m.Reconciled("CustomResourceDefinition") })
+			g.Go(func() error {
+				set.Reconcile(ctx, func() { m.Reconciled("CustomResourceDefinition") })
+				return nil
+			})
 		}
+		set.Follow(ctx)
 		return nil
 	})
 	return g.Wait()

@@ -11,15 +11,13 @@ import (
 	specsv1alpha4 "openservicemesh.io/osm/api/smi/specs/v1alpha4"
 	splitv1alpha2 "openservicemesh.io/osm/api/smi/split/v1alpha2"
 	"openservicemesh.io/osm/internal/app/process"
+	"openservicemesh.io/osm/internal/core/names"
+	"openservicemesh.io/osm/internal/kube/rollout"
 	"openservicemesh.io/osm/internal/obs"
 	"openservicemesh.io/osm/internal/webhook/validate"
 )
 
-const (
-	ensurePause     = time.Second
-	reconcilePeriod = 5 * time.Second
-	readyPoll       = 20 * time.Millisecond
-)
+const readyPoll = 20 * time.Millisecond
 
 // routes are the pages of port 9091.
 func (p *program) routes() http.Handler {
@@ -54,9 +52,7 @@ func smiVersion(w http.ResponseWriter, _ *http.Request) {
 	})
 }
 
-// announce keeps the webhook configuration: made once the cluster is known, its CA bundle renewed with the root, and with
-// the reconciler put back when it was changed. Without the reconciler a deleted one stays deleted, for its removal is
-// part of removing a mesh.
+// announce keeps the webhook configuration from when the cluster is known.
 func (p *program) announce(ctx context.Context) {
 	for !p.source.Ready() {
 		if !process.Pause(ctx, readyPoll, nil) {
@@ -67,26 +63,10 @@ func (p *program) announce(ctx context.Context) {
 		Name: p.o.ValidatorWebhookConfig, MeshName: p.o.MeshName, OSMNamespace: p.o.OSMNamespace,
 		Version: p.o.OSMVersion, TrafficTargets: p.o.ValidateTrafficTarget, Reconcile: p.o.EnableReconciler,
 	}
-	for {
-		changed := p.authority.Changed()
-		wrote, err := webhook.Ensure(ctx, p.kube.ValidatingWebhooks, p.authority.TrustBundle(), !p.announced.Load() || p.o.EnableReconciler)
-		period := time.Duration(1<<63 - 1)
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil:
-			p.log.Error("cannot write the webhook configuration, trying again", "error", err)
-			period = ensurePause
-		default:
-			if before := p.announced.Swap(true); before && wrote {
-				p.metrics.Reconciled("ValidatingWebhookConfiguration")
-			}
-			if p.o.EnableReconciler {
-				period = reconcilePeriod
-			}
+	me := rollout.Replica{Dynamic: p.dyn, Namespace: p.o.OSMNamespace, Deployment: names.Controller, Version: p.o.OSMVersion}
+	webhook.Keeper(p.kube.ValidatingWebhooks, me.Stays).Keep(ctx, p.authority, p.log, func(first, wrote bool) {
+		if wrote && !first {
+			p.metrics.Reconciled("ValidatingWebhookConfiguration")
 		}
-		if !process.Pause(ctx, period, changed) {
-			return
-		}
-	}
+	})
 }

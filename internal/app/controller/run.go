@@ -147,7 +147,7 @@ type program struct {
 	findings findingLog
 	rollout  *rolloutFollower
 
-	started, announced, leaving atomic.Bool
+	started, leaving atomic.Bool
 }
 
 func newProgram(o Options, kube *kubeapi.Clients, dyn dynamic.Interface, l *obs.Logging, m *obs.Metrics, at addresses) *program {

@@ -25,12 +25,12 @@ const parallel = 8
 type Set struct {
 	wanted []*apiextv1.CustomResourceDefinition
 	client apiext.Interface
+	owner  Owner
 	log    *slog.Logger
 }
 
-// NewSet labels the definitions as the mesh's. reconcileAs, when not empty, is the version whose reconciler looks after
-// them; it becomes a label too.
-func NewSet(client apiext.Interface, reconcileAs string, log *slog.Logger) (*Set, error) {
+// NewSet labels the definitions as the owner's.
+func NewSet(client apiext.Interface, owner Owner, log *slog.Logger) (*Set, error) {
 	wanted, err := definitions.All()
 	if err != nil {
 		return nil, fmt.Errorf("embedded definition %w", err)
@@ -39,18 +39,15 @@ func NewSet(client apiext.Interface, reconcileAs string, log *slog.Logger) (*Set
 		if d.Labels == nil {
 			d.Labels = map[string]string{}
 		}
-		d.Labels[names.LabelAppName] = names.AppName
-		if reconcileAs != "" {
-			d.Labels[names.LabelReconcile] = reconcileAs
-		}
+		maps.Copy(d.Labels, owner.labels())
 		// What the API server fills in is filled in here, so that an equal definition is recognised as equal.
 		apiextv1.SetObjectDefaults_CustomResourceDefinition(d)
 	}
-	return &Set{wanted: wanted, client: client, log: log}, nil
+	return &Set{wanted: wanted, client: client, owner: owner, log: log}, nil
 }
 
-// Apply creates each definition, or overwrites the spec of the one that is there. Equal definitions are not written. Any
-// number of processes may apply at once. The error names the definition.
+// Apply creates each definition, or overwrites the spec of the one that is there if it is the owner's to write. Equal
+// definitions are not written. Any number of processes may apply at once. The error names the definition.
 func (s *Set) Apply(ctx context.Context) error {
 	return s.each(ctx, func(ctx context.Context, d *apiextv1.CustomResourceDefinition) error {
 		_, err := s.apply(ctx, d)
@@ -106,13 +103,19 @@ func (s *Set) overwrite(ctx context.Context, d *apiextv1.CustomResourceDefinitio
 		if err != nil {
 			return err
 		}
-		if same(have, d) {
+		if s.same(have, d) {
 			return nil
+		}
+		if mine, err := s.owner.mayWrite(ctx, have); !mine {
+			return err
 		}
 		next := have.DeepCopy()
 		next.Spec = *d.Spec.DeepCopy()
 		if next.Labels == nil {
 			next.Labels = map[string]string{}
+		}
+		if s.owner.Gone {
+			delete(next.Labels, names.LabelAppInstance)
 		}
 		maps.Copy(next.Labels, d.Labels)
 		if _, err = crds.Update(ctx, next, metav1.UpdateOptions{}); err == nil {
@@ -125,7 +128,10 @@ func (s *Set) overwrite(ctx context.Context, d *apiextv1.CustomResourceDefinitio
 }
 
 // same compares what the mesh decides: the spec and its own labels.
-func same(have, want *apiextv1.CustomResourceDefinition) bool {
+func (s *Set) same(have, want *apiextv1.CustomResourceDefinition) bool {
+	if s.owner.Gone && have.Labels[names.LabelAppInstance] != "" {
+		return false
+	}
 	for k, v := range want.Labels {
 		if have.Labels[k] != v {
 			return false

@@ -12,6 +12,7 @@ import (
 
 	v1alpha2 "openservicemesh.io/osm/api/config/v1alpha2"
 	"openservicemesh.io/osm/internal/core/names"
+	"openservicemesh.io/osm/internal/version"
 )
 
 // MeshRootCertificate is the name of the MeshRootCertificate that osm-bootstrap makes.
@@ -22,12 +23,12 @@ type Installation struct {
 	MeshName, Namespace, ConfigName, CABundleSecret string
 }
 
-// Cleanup is what runs after the chart's objects are gone: it restores the definitions (so that policies stay readable
-// and a later installation finds them as they should be) and deletes what the control plane made at run time: its
+// Cleanup is what runs after the chart's objects are gone: it restores the definitions that are not another mesh's (so that
+// policies stay readable and a later installation finds them as they should be) and deletes what the control plane made at run time: its
 // MeshConfig, its MeshRootCertificate, the root's Secret, the leader's Lease and the webhook configurations. What is
 // gone already is no error; one failure does not keep the others from being tried.
 func Cleanup(ctx context.Context, c Clients, in Installation, log *slog.Logger) error {
-	set, err := NewSet(c.CRDs, "", log)
+	set, err := NewSet(c.CRDs, Owner{Mesh: in.MeshName, Version: version.Version, Gone: true}, log)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package crds
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -33,9 +34,14 @@ var quiet = slog.New(slog.DiscardHandler)
 
 const one = "trafficsplits.split.smi-spec.io"
 
+func always(stays bool) func(context.Context) (bool, error) {
+	return func(context.Context) (bool, error) { return stays, nil }
+}
+
+// newSet is the set of a mesh's only version, with a reconciler when the version is told.
 func newSet(t *testing.T, client *apiextfake.Clientset, version string) *Set {
 	t.Helper()
-	s, err := NewSet(client, version, quiet)
+	s, err := NewSet(client, Owner{Mesh: "osm", Version: cmp.Or(version, "v0"), Reconcile: version != "", Stays: always(true)}, quiet)
 	require.NoError(t, err)
 	return s
 }
@@ -88,7 +94,8 @@ func TestApplyOverwritesSpecAndKeepsWhatIsNotOurs(t *testing.T) {
 	require.NoError(t, newSet(t, client, "v9").Apply(t.Context()))
 	got := get(t, client, one)
 	require.Equal(t, *want, got.Spec)
-	require.Equal(t, map[string]string{"team": "a", "app.kubernetes.io/name": "openservicemesh.io", "openservicemesh.io/reconcile": "v9"}, got.Labels)
+	require.Equal(t, map[string]string{"team": "a", "app.kubernetes.io/name": "openservicemesh.io", "app.kubernetes.io/instance": "osm", "app.kubernetes.io/version": "v9",
+		"openservicemesh.io/reconcile": "v9"}, got.Labels)
 }
 
 func TestApplyByTwoReplicasAtOnce(t *testing.T) {
@@ -167,6 +174,7 @@ func TestWaitEstablished(t *testing.T) {
 func TestReconcile(t *testing.T) {
 	client := apiextfake.NewClientset()
 	set := newSet(t, client, "v1")
+	set.owner.Stays = always(false)
 	require.NoError(t, set.Apply(t.Context()))
 	restored := make(chan struct{}, 10)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -203,7 +211,7 @@ func TestReconcile(t *testing.T) {
 
 	// A newer version took the definition over: undoing that would fight the upgrade.
 	newer := get(t, client, one)
-	newer.Labels["openservicemesh.io/reconcile"] = "v2"
+	newer.Labels["app.kubernetes.io/version"] = "v2"
 	newer.Spec.Names.ShortNames = []string{"newer"}
 	_, err = crds.Update(t.Context(), newer, metav1.UpdateOptions{})
 	require.NoError(t, err)

@@ -3,7 +3,6 @@ package crds
 import (
 	"context"
 
-	apiextv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	informers "k8s.io/apiextensions-apiserver/pkg/client/informers/externalversions/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,8 +13,8 @@ import (
 	"openservicemesh.io/osm/internal/obs/errcode"
 )
 
-// Reconcile restores definitions that somebody edits or deletes, until ctx ends; restored is called after each. A
-// definition that carries another version's reconcile label is left to that version: an upgrade must not be undone.
+// Reconcile restores definitions that somebody edits or deletes, until ctx ends; restored is called after each. What is
+// another version's or another mesh's is left to it: an upgrade must not be undone.
 func (s *Set) Reconcile(ctx context.Context, restored func()) {
 	inf := informers.NewFilteredCustomResourceDefinitionInformer(s.client, 0, cache.Indexers{}, func(o *metav1.ListOptions) {
 		o.LabelSelector = names.LabelAppName + "=" + names.AppName
@@ -72,14 +71,9 @@ func (s *Set) restore(ctx context.Context, name string) (wrote, deleted bool, er
 		return false, false, err
 	}
 	deleted = err != nil
-	if !deleted && (have.DeletionTimestamp != nil || ownedByAnother(have, want)) {
+	if !deleted && have.DeletionTimestamp != nil {
 		return false, false, nil
 	}
 	wrote, err = s.apply(ctx, want)
 	return wrote, deleted, err
-}
-
-func ownedByAnother(have, want *apiextv1.CustomResourceDefinition) bool {
-	label := have.Labels[names.LabelReconcile]
-	return label != "" && label != want.Labels[names.LabelReconcile]
 }

@@ -25,6 +25,7 @@ import (
 	"openservicemesh.io/osm/internal/core/pki"
 	"openservicemesh.io/osm/internal/core/podpatch"
 	"openservicemesh.io/osm/internal/kube/kubeapi/clientset"
+	"openservicemesh.io/osm/internal/kube/rollout"
 	"openservicemesh.io/osm/internal/obs"
 	"openservicemesh.io/osm/internal/obs/errcode"
 	"openservicemesh.io/osm/internal/webhook/inject"
@@ -34,9 +35,7 @@ import (
 const (
 	// lameDuck is how long requests are still taken after the end was announced: the time for every API server to hear
 	// that this replica is leaving.
-	lameDuck        = 5 * time.Second
-	ensurePause     = 2 * time.Second
-	reconcilePeriod = 5 * time.Second
+	lameDuck = 5 * time.Second
 )
 
 // Run serves until ctx ends. Options have been checked.
@@ -198,36 +197,26 @@ func (p *program) health() error {
 	return nil
 }
 
-// announce keeps the webhook configuration: made once the cluster is known, its CA bundle renewed with the root, and with
-// the reconciler put back when it was changed. Without the reconciler a deleted one stays deleted, for its removal is
-// part of removing a mesh.
+// announce keeps the webhook configuration from when the cluster is known.
 func (p *program) announce(ctx context.Context) error {
 	for !p.cluster.Synced() {
 		if !process.Pause(ctx, 20*time.Millisecond, nil) {
 			return nil
 		}
 	}
-	for {
-		changed := p.authority.Changed()
-		create := !p.announced.Load() || p.o.EnableReconciler
-		if err := p.webhook.Ensure(ctx, p.kube, p.authority.TrustBundle(), create); err != nil {
-			p.log.Error("cannot write the webhook configuration, trying again", "error", err)
-			if !process.Pause(ctx, ensurePause, nil) {
-				return nil
-			}
-			continue
-		}
-		if !p.announced.Swap(true) {
+	me := rollout.Replica{Dynamic: p.dyn, Namespace: p.o.OSMNamespace, Deployment: names.Injector, Version: p.o.OSMVersion}
+	keeper := p.webhook.Keeper(p.kube.AdmissionregistrationV1().MutatingWebhookConfigurations(), me.Stays)
+	keeper.Keep(ctx, p.authority, p.log, func(first, wrote bool) {
+		p.announced.Store(true)
+		switch {
+		case first:
 			p.log.Info("ready to inject sidecars", "webhook", p.webhook.Name)
+		case wrote:
+			p.log.Warn("wrote the webhook configuration again", "webhook", p.webhook.Name)
+			p.metrics.Reconciled("MutatingWebhookConfiguration")
 		}
-		period := time.Duration(1<<63 - 1)
-		if p.o.EnableReconciler {
-			period = reconcilePeriod
-		}
-		if !process.Pause(ctx, period, changed) {
-			return nil
-		}
-	}
+	})
+	return nil
 }
 
 func (p *program) setLevel(s podpatch.Settings) {

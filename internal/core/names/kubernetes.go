@@ -1,5 +1,7 @@
 package names
 
+import "strings"
+
 // Keys of labels and annotations.
 const (
 	LabelMonitoredBy         = "openservicemesh.io/monitored-by"
@@ -25,6 +27,9 @@ const (
 	AnnotationOutRangesOnly  = "openservicemesh.io/outbound-ip-range-inclusion-list"
 	AnnotationEnvoyBootstrap = "openservicemesh.io/envoy-bootstrap"
 )
+
+// VersionLabel is a version as the value of LabelAppVersion, which takes no "+"; the chart writes it the same way.
+func VersionLabel(version string) string { return strings.ReplaceAll(version, "+", "_") }
 
 // AppName is the value of LabelAppName on everything the mesh owns.
 const AppName = "openservicemesh.io"

@@ -2,6 +2,7 @@ package inject
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync/atomic"
 	"testing"
@@ -22,6 +23,7 @@ import (
 	configv1alpha2 "openservicemesh.io/osm/api/config/v1alpha2"
 	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/core/podpatch"
+	"openservicemesh.io/osm/internal/obs/errcode"
 )
 
 const patience, tick = 5 * time.Second, 5 * time.Millisecond
@@ -108,62 +110,27 @@ func TestClusterFollowsTheCluster(t *testing.T) {
 	require.NoError(t, <-ended)
 }
 
-func TestConfigurationIsWrittenOnce(t *testing.T) {
-	kube := fake.NewClientset()
-	writes := 0
-	kube.PrependReactor("*", "mutatingwebhookconfigurations", func(a clienttesting.Action) (bool, runtime.Object, error) {
-		if a.GetVerb() == "create" || a.GetVerb() == "update" {
-			writes++
-		}
-		return false, nil, nil
-	})
-	conf := Configuration{Name: "osm-webhook-osm", Mesh: podpatch.Mesh{Name: "osm", Namespace: "osm-system"}, Version: "v1.3.0", TimeoutSeconds: 20}
-	ctx := t.Context()
-	require.NoError(t, conf.Ensure(ctx, kube, []byte("ca"), false))
-	require.Zero(t, writes, "an object that is gone stays gone unless asked")
-	for range 3 {
-		require.NoError(t, conf.Ensure(ctx, kube, []byte("ca"), true))
-	}
-	require.Equal(t, 1, writes)
-
-	client := kube.AdmissionregistrationV1().MutatingWebhookConfigurations()
-	got, err := client.Get(ctx, "osm-webhook-osm", metav1.GetOptions{})
-	require.NoError(t, err)
+func TestConfiguration(t *testing.T) {
+	conf := Configuration{Name: "osm-webhook-osm", Mesh: podpatch.Mesh{Name: "osm", Namespace: "osm-system"}, Version: "v1.3.0+x", TimeoutSeconds: 20}
+	got := conf.Build([]byte("ca"))
 	require.Equal(t, "osm-injector", got.Labels["app"])
+	require.Equal(t, "v1.3.0_x", got.Labels["app.kubernetes.io/version"])
 	w := got.Webhooks[0]
 	require.Equal(t, "osm-inject.k8s.io", w.Name)
 	require.Equal(t, admissionregv1.Fail, *w.FailurePolicy)
 	require.EqualValues(t, 9090, *w.ClientConfig.Service.Port)
 	require.Equal(t, "/mutate-pod-creation", *w.ClientConfig.Service.Path)
+	require.Equal(t, []byte("ca"), w.ClientConfig.CABundle)
 	require.EqualValues(t, 20, *w.TimeoutSeconds)
 	require.Equal(t, "osm", w.NamespaceSelector.MatchLabels[names.LabelMonitoredBy])
 	require.Len(t, w.NamespaceSelector.MatchExpressions, 3)
 
-	got.Labels["users"] = "own"
-	_, err = client.Update(ctx, got, metav1.UpdateOptions{})
-	require.NoError(t, err)
-	require.NoError(t, conf.Ensure(ctx, kube, []byte("ca-two"), false))
-	require.Equal(t, 3, writes)
-	got, err = client.Get(ctx, "osm-webhook-osm", metav1.GetOptions{})
-	require.NoError(t, err)
-	require.Equal(t, "own", got.Labels["users"])
-	require.Equal(t, []byte("ca-two"), got.Webhooks[0].ClientConfig.CABundle)
-}
-
-func TestConfigurationConflictsAreTriedAgain(t *testing.T) {
-	conf := Configuration{Name: "osm-webhook-osm", Mesh: podpatch.Mesh{Name: "osm", Namespace: "osm-system"}, TimeoutSeconds: 20}
-	kube := fake.NewClientset(conf.Build([]byte("old")))
-	failures := 2
-	kube.PrependReactor("update", "mutatingwebhookconfigurations", func(clienttesting.Action) (bool, runtime.Object, error) {
-		if failures > 0 {
-			failures--
-			return true, nil, apierrors.NewConflict(schema.GroupResource{}, "x", nil)
-		}
-		return false, nil, nil
-	})
-	require.NoError(t, conf.Ensure(t.Context(), kube, []byte("new"), true))
-	kube.PrependReactor("get", "mutatingwebhookconfigurations", func(clienttesting.Action) (bool, runtime.Object, error) {
-		return true, nil, apierrors.NewForbidden(schema.GroupResource{}, "x", nil)
-	})
-	require.ErrorContains(t, conf.Ensure(t.Context(), kube, []byte("new"), true), "MutatingWebhookConfiguration osm-webhook-osm")
+	k := conf.Keeper(nil, nil)
+	have := conf.Build([]byte("old"))
+	require.False(t, k.Same(have, got))
+	k.Take(have, got)
+	require.True(t, k.Same(have, got))
+	require.Equal(t, errcode.CreatingMutatingWebhook, errcode.Of(k.Failed("create", errors.New("forbidden"))))
+	require.Equal(t, errcode.UpdatingMutatingWebhook, errcode.Of(k.Failed("update", errors.New("forbidden"))))
+	require.ErrorContains(t, k.Failed("update", errors.New("forbidden")), "update MutatingWebhookConfiguration osm-webhook-osm: forbidden")
 }

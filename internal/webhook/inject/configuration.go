@@ -1,20 +1,16 @@
 package inject
 
 import (
-	"bytes"
 	"context"
-	"maps"
 
 	admissionregv1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/util/retry"
 
 	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/core/podpatch"
 	"openservicemesh.io/osm/internal/obs/errcode"
+	"openservicemesh.io/osm/internal/webhook/announce"
 )
 
 // Configuration is what the API server is told about this webhook.
@@ -37,7 +33,7 @@ func (c Configuration) Build(caBundle []byte) *admissionregv1.MutatingWebhookCon
 	all := admissionregv1.AllScopes
 	timeout := c.TimeoutSeconds
 	labels := map[string]string{
-		names.LabelAppName: names.AppName, names.LabelAppInstance: c.Mesh.Name, names.LabelAppVersion: c.Version, names.LabelApp: names.Injector,
+		names.LabelAppName: names.AppName, names.LabelAppInstance: c.Mesh.Name, names.LabelAppVersion: names.VersionLabel(c.Version), names.LabelApp: names.Injector,
 	}
 	if c.Reconcile {
 		labels[names.LabelReconcile] = "true"
@@ -75,56 +71,20 @@ func namespaceSelector(m podpatch.Mesh) *metav1.LabelSelector {
 	}
 }
 
-// Ensure makes the object in the cluster what Build says, or finds that it is. It writes only what differs, so that
-// replicas that agree do not write in turns. With create false an object that is gone stays gone: it may have been
-// removed together with the mesh.
-func (c Configuration) Ensure(ctx context.Context, kube kubernetes.Interface, caBundle []byte, create bool) error {
-	client := kube.AdmissionregistrationV1().MutatingWebhookConfigurations()
-	want := c.Build(caBundle)
-	again := func(err error) bool {
-		return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err)
-	}
-	return retry.OnError(retry.DefaultBackoff, again, func() error {
-		have, err := client.Get(ctx, c.Name, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			if !create {
-				return nil
+// Keeper keeps the object in a cluster. stays tells whether this version is the one that is to run.
+func (c Configuration) Keeper(client announce.Client[*admissionregv1.MutatingWebhookConfiguration], stays func(context.Context) (bool, error)) announce.Keeper[*admissionregv1.MutatingWebhookConfiguration] {
+	return announce.Keeper[*admissionregv1.MutatingWebhookConfiguration]{
+		Client: client, Build: c.Build, Stays: stays, Reconcile: c.Reconcile,
+		Same: func(have, want *admissionregv1.MutatingWebhookConfiguration) bool {
+			return equality.Semantic.DeepEqual(have.Webhooks, want.Webhooks)
+		},
+		Take: func(have, want *admissionregv1.MutatingWebhookConfiguration) { have.Webhooks = want.Webhooks },
+		Failed: func(verb string, err error) error {
+			code := errcode.UpdatingMutatingWebhook
+			if verb == "create" {
+				code = errcode.CreatingMutatingWebhook
 			}
-			_, err = client.Create(ctx, want, metav1.CreateOptions{})
-			return wrap(errcode.CreatingMutatingWebhook, "create", c.Name, err)
-		}
-		if err != nil {
-			return wrap(errcode.UpdatingMutatingWebhook, "read", c.Name, err)
-		}
-		if same(have, want) {
-			return nil
-		}
-		next := have.DeepCopy()
-		next.Webhooks = want.Webhooks
-		if next.Labels == nil {
-			next.Labels = map[string]string{}
-		}
-		maps.Copy(next.Labels, want.Labels)
-		_, err = client.Update(ctx, next, metav1.UpdateOptions{})
-		return wrap(errcode.UpdatingMutatingWebhook, "update", c.Name, err)
-	})
-}
-
-// same compares what this program decides; labels and annotations of others do not matter.
-func same(have, want *admissionregv1.MutatingWebhookConfiguration) bool {
-	for k, v := range want.Labels {
-		if have.Labels[k] != v {
-			return false
-		}
+			return errcode.Errorf(code, "%s MutatingWebhookConfiguration %s: %w", verb, c.Name, err)
+		},
 	}
-	return len(have.Webhooks) == 1 && bytes.Equal(have.Webhooks[0].ClientConfig.CABundle, want.Webhooks[0].ClientConfig.CABundle) &&
-		equality.Semantic.DeepEqual(have.Webhooks, want.Webhooks)
-}
-
-// wrap keeps the API error inside, which the retry looks at.
-func wrap(code errcode.Code, verb, name string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return errcode.Errorf(code, "%s MutatingWebhookConfiguration %s: %w", verb, name, err)
 }

@@ -2,19 +2,17 @@ package validate
 
 import (
 	"context"
-	"maps"
 
 	admissionregv1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/util/retry"
 
 	policyv1 "openservicemesh.io/osm/api/policy/v1alpha1"
 	accessv1alpha3 "openservicemesh.io/osm/api/smi/access/v1alpha3"
 	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/obs/errcode"
+	"openservicemesh.io/osm/internal/webhook/announce"
 )
 
 // timeoutSeconds is how long the API server waits before it follows the failure policy.
@@ -39,7 +37,7 @@ func (c Configuration) Build(caBundle []byte) *admissionregv1.ValidatingWebhookC
 	path, port, timeout := names.ValidatorWebhookPath, int32(names.PortValidator), int32(timeoutSeconds)
 	fail, exact, sideEffects := admissionregv1.Fail, admissionregv1.Exact, admissionregv1.SideEffectClassNoneOnDryRun
 	labels := map[string]string{
-		names.LabelAppName: names.AppName, names.LabelAppInstance: c.MeshName, names.LabelAppVersion: c.Version, names.LabelApp: names.Controller,
+		names.LabelAppName: names.AppName, names.LabelAppInstance: c.MeshName, names.LabelAppVersion: names.VersionLabel(c.Version), names.LabelApp: names.Controller,
 	}
 	if c.Reconcile {
 		labels[names.LabelReconcile] = "true"
@@ -85,62 +83,16 @@ func (c Configuration) rules() []admissionregv1.RuleWithOperations {
 	return out
 }
 
-// Webhooks is the client of ValidatingWebhookConfigurations. The generated client implements it.
-type Webhooks interface {
-	Get(ctx context.Context, name string, opts metav1.GetOptions) (*admissionregv1.ValidatingWebhookConfiguration, error)
-	Create(ctx context.Context, c *admissionregv1.ValidatingWebhookConfiguration, opts metav1.CreateOptions) (*admissionregv1.ValidatingWebhookConfiguration, error)
-	Update(ctx context.Context, c *admissionregv1.ValidatingWebhookConfiguration, opts metav1.UpdateOptions) (*admissionregv1.ValidatingWebhookConfiguration, error)
-}
-
-// Ensure makes the object in the cluster what Build says, or finds that it is. It writes only what differs, so that
-// replicas that agree do not write in turns. With create false an object that is gone stays gone: it may have been
-// removed together with the mesh. It reports whether it wrote.
-func (c Configuration) Ensure(ctx context.Context, client Webhooks, caBundle []byte, create bool) (wrote bool, err error) {
-	want := c.Build(caBundle)
-	again := func(err error) bool { return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) }
-	err = retry.OnError(retry.DefaultBackoff, again, func() error {
-		have, err := client.Get(ctx, c.Name, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			if !create {
-				return nil
-			}
-			_, err = client.Create(ctx, want, metav1.CreateOptions{})
-			wrote = err == nil
-			return c.wrap("create", err)
-		}
-		if err != nil {
-			return c.wrap("read", err)
-		}
-		if same(have, want) {
-			return nil
-		}
-		next := have.DeepCopy()
-		next.Webhooks = want.Webhooks
-		if next.Labels == nil {
-			next.Labels = map[string]string{}
-		}
-		maps.Copy(next.Labels, want.Labels)
-		_, err = client.Update(ctx, next, metav1.UpdateOptions{})
-		wrote = err == nil
-		return c.wrap("update", err)
-	})
-	return wrote, err
-}
-
-// same compares what this program decides; labels and annotations of others do not matter.
-func same(have, want *admissionregv1.ValidatingWebhookConfiguration) bool {
-	for k, v := range want.Labels {
-		if have.Labels[k] != v {
-			return false
-		}
+// Keeper keeps the object in a cluster. stays tells whether this version is the one that is to run.
+func (c Configuration) Keeper(client announce.Client[*admissionregv1.ValidatingWebhookConfiguration], stays func(context.Context) (bool, error)) announce.Keeper[*admissionregv1.ValidatingWebhookConfiguration] {
+	return announce.Keeper[*admissionregv1.ValidatingWebhookConfiguration]{
+		Client: client, Build: c.Build, Stays: stays, Reconcile: c.Reconcile,
+		Same: func(have, want *admissionregv1.ValidatingWebhookConfiguration) bool {
+			return equality.Semantic.DeepEqual(have.Webhooks, want.Webhooks)
+		},
+		Take: func(have, want *admissionregv1.ValidatingWebhookConfiguration) { have.Webhooks = want.Webhooks },
+		Failed: func(verb string, err error) error {
+			return errcode.Errorf(errcode.CreatingValidatingWebhook, "%s ValidatingWebhookConfiguration %s: %w", verb, c.Name, err)
+		},
 	}
-	return equality.Semantic.DeepEqual(have.Webhooks, want.Webhooks)
-}
-
-// wrap keeps the API error inside, which the retry looks at.
-func (c Configuration) wrap(verb string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return errcode.Errorf(errcode.CreatingValidatingWebhook, "%s ValidatingWebhookConfiguration %s: %w", verb, c.Name, err)
 }

@@ -1,7 +1,10 @@
 package validate
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -17,6 +20,7 @@ import (
 	policyv1 "openservicemesh.io/osm/api/policy/v1alpha1"
 	"openservicemesh.io/osm/internal/core/meshid"
 	"openservicemesh.io/osm/internal/core/snapshot"
+	"openservicemesh.io/osm/internal/webhook/announce"
 )
 
 func review(t *testing.T, op admissionv1.Operation, kind, name, spec string) *admissionv1.AdmissionResponse {
@@ -184,29 +188,36 @@ func TestConfiguration(t *testing.T) {
 	require.Len(t, c.Build(nil).Webhooks[0].Rules, 1)
 }
 
-func TestEnsure(t *testing.T) {
-	client := fake.NewSimpleClientset().AdmissionregistrationV1().ValidatingWebhookConfigurations()
-	c := configuration()
-	ensure := func(ca string, create bool) bool {
-		wrote, err := c.Ensure(t.Context(), client, []byte(ca), create)
-		require.NoError(t, err)
-		return wrote
-	}
-	require.False(t, ensure("ca", false), "what is gone stays gone")
-	require.True(t, ensure("ca", true))
-	require.False(t, ensure("ca", true), "nothing differs")
-	require.True(t, ensure("ca2", false))
+// keep writes the configuration once.
+func keep(t *testing.T, k announce.Keeper[*admissionregv1.ValidatingWebhookConfiguration]) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	k.Keep(ctx, rootOf("ca"), slog.New(slog.DiscardHandler), func(bool, bool) { cancel() })
+}
 
+type rootOf string
+
+func (r rootOf) TrustBundle() []byte { return []byte(r) }
+
+func (rootOf) Changed() <-chan struct{} { return nil }
+
+func TestKeeper(t *testing.T) {
+	client := fake.NewClientset().AdmissionregistrationV1().ValidatingWebhookConfigurations()
+	c := configuration()
+	k := c.Keeper(client, func(context.Context) (bool, error) { return true, nil })
+	keep(t, k)
 	have, err := client.Get(t.Context(), c.Name, metav1.GetOptions{})
 	require.NoError(t, err)
-	require.Equal(t, []byte("ca2"), have.Webhooks[0].ClientConfig.CABundle)
+	require.Len(t, have.Webhooks[0].Rules, 2)
 	have.Labels["theirs"] = "x"
 	have.Webhooks[0].Rules = nil
 	_, err = client.Update(t.Context(), have, metav1.UpdateOptions{})
 	require.NoError(t, err)
-	require.True(t, ensure("ca2", false), "an edit is undone")
+	keep(t, k)
 	have, err = client.Get(t.Context(), c.Name, metav1.GetOptions{})
 	require.NoError(t, err)
 	require.Equal(t, "x", have.Labels["theirs"])
+	require.Equal(t, []byte("ca"), have.Webhooks[0].ClientConfig.CABundle)
 	require.Len(t, have.Webhooks[0].Rules, 2)
+	require.ErrorContains(t, k.Failed("create", errors.New("forbidden")), "create ValidatingWebhookConfiguration "+c.Name+": forbidden")
 }
