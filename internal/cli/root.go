@@ -140,6 +140,7 @@ func New(opts Options) (*cobra.Command, error) {
 	if !cfg.Managed() {
 		root.AddCommand(a.installCommand(), a.dashboardCommand())
 	}
+	a.addCompletions(root)
 	return root, nil
 }
 
