@@ -25,7 +25,14 @@ type builder struct {
 	clusters map[string]ir.Cluster
 	trusts   map[string]ir.Trust
 	routes   map[string]*ir.RouteConfig
+	taken    map[takenName]bool
 	greeting map[uint16]bool // see greetingPorts
+}
+
+// takenName is a host, or a virtual host's own name, that a route config has already.
+type takenName struct {
+	config, name string
+	host         bool
 }
 
 func (b *builder) addCluster(c ir.Cluster) {
@@ -42,19 +49,23 @@ func (b *builder) addVirtualHost(config string, inbound bool, v ir.VirtualHost) 
 		rc = &ir.RouteConfig{Name: config, Inbound: inbound}
 		b.routes[config] = rc
 	}
-	taken := map[string]bool{}
-	for _, other := range rc.VirtualHosts {
-		if other.Name == v.Name {
-			return
-		}
-		for _, h := range other.Hosts {
-			taken[h] = true
-		}
+	if b.taken == nil {
+		b.taken = map[takenName]bool{}
 	}
-	v.Hosts = slices.DeleteFunc(slices.Clone(v.Hosts), func(h string) bool { return taken[h] })
-	if len(v.Hosts) > 0 {
-		rc.VirtualHosts = append(rc.VirtualHosts, v)
+	own := takenName{config: config, name: v.Name}
+	host := func(h string) takenName { return takenName{config: config, name: h, host: true} }
+	if b.taken[own] {
+		return
 	}
+	v.Hosts = slices.DeleteFunc(slices.Clone(v.Hosts), func(h string) bool { return b.taken[host(h)] })
+	if len(v.Hosts) == 0 {
+		return
+	}
+	b.taken[own] = true
+	for _, h := range v.Hosts {
+		b.taken[host(h)] = true
+	}
+	rc.VirtualHosts = append(rc.VirtualHosts, v)
 }
 
 func (b *builder) principals(ids []meshid.Identity) []string {
