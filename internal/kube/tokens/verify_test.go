@@ -416,3 +416,15 @@ func FuzzToken(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkVerify is what a join pays instead of a call to the API server.
+func BenchmarkVerify(b *testing.B) {
+	c := newCluster(b)
+	token := c.sign(c.claims())
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := c.auth.verify(b.Context(), token); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
