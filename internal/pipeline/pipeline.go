@@ -247,9 +247,19 @@ func encodeService(out map[string]*endpointSet, s *snapshot.Snapshot, svc *snaps
 	for _, port := range svc.Ports {
 		add(svc.ID, port) // a port without addresses is answered too
 		for _, ep := range s.Endpoints[meshid.ServicePort{Service: svc.ID, Port: port.Port}] {
-			add(svc.ID, port, ep.Addr)
+			number := ep.Addr.Port()
+			further := svc.Headless && slices.Contains(port.OtherTargets, number)
+			if further {
+				add(svc.ID, port.At(number), ep.Addr)
+			} else {
+				add(svc.ID, port, ep.Addr)
+			}
 			if svc.Headless && ep.Hostname != "" {
-				add(names.PodService(svc.ID, ep.Hostname), port, ep.Addr)
+				pod := names.PodService(svc.ID, ep.Hostname)
+				add(pod, port, ep.Addr)
+				if further {
+					add(pod, port.At(number), ep.Addr)
+				}
 			}
 		}
 	}

@@ -299,9 +299,14 @@ func (c *call) targetPort(d meshid.Identity) uint16 {
 			continue
 		}
 		for _, p := range svc.Ports {
-			if c.to.port != nil && p.Port == c.to.port.Port {
-				return p.TargetPort
+			if c.to.port == nil || p.Port != c.to.port.Port {
+				continue
 			}
+			// Who dials a pod names the number that this pod listens on.
+			if dialled := c.to.addr.Port(); c.to.pod != nil && p.LeadsTo(dialled) {
+				return dialled
+			}
+			return p.TargetPort
 		}
 	}
 	return 0

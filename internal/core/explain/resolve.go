@@ -64,7 +64,7 @@ func (m *Mesh) ofService(svc *snapshot.Service, hostname string, port uint16) (d
 	d := destination{service: svc}
 	for _, p := range m.planner.Ports(svc.ID) {
 		// A headless Service has no address of its own: its callers dial the pods, on the port that they listen on.
-		if p.Port == port || svc.Headless && p.TargetPort == port {
+		if p.Port == port || svc.Headless && p.LeadsTo(port) {
 			d.port = &p
 			break
 		}
@@ -115,7 +115,7 @@ func (m *Mesh) servicePortOf(pod *snapshot.Pod, target uint16) (*snapshot.Servic
 	for _, id := range m.snap.ServicesOf(pod.ID) {
 		svc := m.snap.Service(id)
 		for _, p := range m.planner.Ports(id) {
-			if p.TargetPort == target {
+			if p.LeadsTo(target) {
 				return svc, &p
 			}
 		}

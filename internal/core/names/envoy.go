@@ -33,6 +33,12 @@ func OutboundChain(s meshid.Service, port uint16, p meshid.Protocol) string {
 	return "outbound_" + s.String() + "_" + num(port) + "_" + string(p)
 }
 
+// OutboundChainTo returns "outbound_<ns>/<svc>_<port>:<number>_<proto>": the chain for the pods of a headless service in
+// which the port's named target port is another number than in the others.
+func OutboundChainTo(s meshid.Service, port, number uint16, p meshid.Protocol) string {
+	return "outbound_" + s.String() + "_" + num(port) + ":" + num(number) + "_" + string(p)
+}
+
 // InboundChain returns "inbound_<ns>/<svc>_<targetPort>_<proto>".
 func InboundChain(s meshid.Service, targetPort uint16, p meshid.Protocol) string {
 	return "inbound_" + s.String() + "_" + num(targetPort) + "_" + string(p)

@@ -49,7 +49,7 @@ func grantsBytes(g traffictarget.Grant, target uint16) bool {
 func (b *builder) greetingPorts(upstreams []*snapshot.Service) map[uint16]bool {
 	out := map[uint16]bool{}
 	for _, svc := range upstreams {
-		for _, p := range b.planner.ports[svc.ID] {
+		for _, p := range b.planner.called(svc) {
 			if p.Protocol == meshid.TCPServerFirst {
 				out[dialled(svc, p)] = true
 			}
@@ -63,9 +63,14 @@ func (b *builder) detected(port snapshot.ServicePort, chain ir.Chain, id meshid.
 	if !b.detects(port, takes) || b.greeting[chain.Match.Port] {
 		return []ir.Chain{chain}
 	}
-	twin := ir.Chain{Name: names.OutboundChain(id, port.Port, meshid.TCP), About: chain.About, Match: chain.Match, Protocol: meshid.TCP, TCP: raw(), Idle: b.bytesIdle(b.planner.serviceOf(id))}
+	twin := ir.Chain{Name: twinName(chain), About: chain.About, Match: chain.Match, Protocol: meshid.TCP, TCP: raw(), Idle: b.bytesIdle(b.planner.serviceOf(id))}
 	chain.Match.Detected = true
 	return []ir.Chain{chain, twin}
+}
+
+// twinName is the name of a detected chain's twin.
+func twinName(chain ir.Chain) string {
+	return strings.TrimSuffix(chain.Name, string(meshid.HTTP)) + string(meshid.TCP)
 }
 
 // rawTargets are the clusters of a port for bytes, split as its requests are.
@@ -148,7 +153,7 @@ func besideTLS(chains []ir.Chain) []ir.Chain {
 	for i := range chains {
 		if m := &chains[i].Match; m.Detected && tls[m.Port] {
 			m.Plaintext = true
-			twins[strings.TrimSuffix(chains[i].Name, string(meshid.HTTP))+string(meshid.TCP)] = true
+			twins[twinName(chains[i])] = true
 		}
 	}
 	out := slices.Clone(chains)

@@ -18,7 +18,7 @@ func (b *builder) podChains(svc *snapshot.Service, port snapshot.ServicePort, cl
 	var chains []ir.Chain
 	for _, pod := range b.namedPods(svc, port) {
 		chain := ir.Chain{
-			Name:     names.OutboundChain(pod.id, port.Port, port.Protocol),
+			Name:     b.planner.outboundName(svc, pod.id, port),
 			About:    ir.About{Service: pod.id},
 			Match:    ir.ChainMatch{Port: to},
 			Protocol: port.Protocol,
@@ -65,7 +65,7 @@ func (b *builder) namedPods(svc *snapshot.Service, port snapshot.ServicePort) []
 	}
 	byName := map[string]*namedPod{}
 	for _, ep := range b.planner.snap.Endpoints[meshid.ServicePort{Service: svc.ID, Port: port.Port}] {
-		if ep.Hostname == "" || !b.owns(svc, ep) {
+		if ep.Hostname == "" || !b.owns(svc, ep) || !b.planner.answers(svc, ep, port) {
 			continue
 		}
 		p := byName[ep.Hostname]

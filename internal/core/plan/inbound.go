@@ -86,7 +86,7 @@ func (b *builder) inboundHosts(config string, svc *snapshot.Service, target uint
 	for _, id := range slices.Compact(others) {
 		apex := b.planner.snap.Service(id)
 		var ports []uint16
-		for _, p := range b.planner.ports[id] {
+		for _, p := range b.planner.called(apex) {
 			if slices.Contains(numbers, p.Port) {
 				ports = append(ports, dialled(apex, p))
 			}

@@ -20,7 +20,7 @@ func (b *builder) outbound() *ir.Listener {
 	upstreams := b.upstreams()
 	b.greeting = b.greetingPorts(upstreams)
 	for _, svc := range upstreams {
-		for _, port := range b.planner.ports[svc.ID] {
+		for _, port := range b.planner.called(svc) {
 			l.Chains = append(l.Chains, b.podChains(svc, port, claimed)...)
 			if chain, ok := b.outboundChain(svc, port, claimed); ok {
 				l.Chains = append(l.Chains, b.detected(port, chain, svc.ID, b.serviceTakesBytes(svc, port), func() []ir.Target { return b.rawTargets(svc, port) })...)
@@ -83,7 +83,7 @@ func (b *builder) outboundChain(svc *snapshot.Service, port snapshot.ServicePort
 		return ir.Chain{}, false
 	}
 	chain := ir.Chain{
-		Name:     names.OutboundChain(svc.ID, port.Port, port.Protocol),
+		Name:     b.planner.outboundName(svc, svc.ID, port),
 		About:    ir.About{Service: svc.ID},
 		Match:    ir.ChainMatch{Port: to, Addresses: addrStrings(addrs)},
 		Protocol: port.Protocol,
@@ -111,7 +111,7 @@ func (b *builder) addresses(svc *snapshot.Service, port snapshot.ServicePort) []
 	var out []netip.Addr
 	split := len(b.split(svc, port)) > 0
 	for _, ep := range b.planner.snap.Endpoints[meshid.ServicePort{Service: svc.ID, Port: port.Port}] {
-		if b.owns(svc, ep) && (ep.Hostname == "" || split && !port.Protocol.IsHTTP()) {
+		if b.owns(svc, ep) && b.planner.answers(svc, ep, port) && (ep.Hostname == "" || split && !port.Protocol.IsHTTP()) {
 			out = append(out, ep.Addr.Addr())
 		}
 	}

@@ -46,8 +46,7 @@ func withOtherTargets(ports []snapshot.ServicePort, byTarget map[uint16]snapshot
 	out := slices.Clip(ports)
 	for _, port := range ports {
 		for _, number := range port.OtherTargets {
-			other := port
-			other.TargetPort, other.OtherTargets = number, nil
+			other := port.At(number)
 			if _, why := unusable(other, byTarget); why == "" {
 				byTarget[number] = other
 				out = append(out, other)
@@ -78,6 +77,36 @@ func dialled(svc *snapshot.Service, port snapshot.ServicePort) uint16 {
 		return port.TargetPort
 	}
 	return port.Port
+}
+
+// called lists the ports of a service as callers dial them. Of a headless service they dial the pods, so a named target
+// port is one port for each number that it has in pods.
+func (p *Planner) called(svc *snapshot.Service) []snapshot.ServicePort {
+	if svc.Headless {
+		return p.listens[svc.ID]
+	}
+	return p.ports[svc.ID]
+}
+
+// further reports whether a port that callers dial is one of the further numbers of a service port.
+func (p *Planner) further(svc *snapshot.Service, port snapshot.ServicePort) bool {
+	return !slices.ContainsFunc(p.ports[svc.ID], func(o snapshot.ServicePort) bool {
+		return o.Port == port.Port && o.TargetPort == port.TargetPort
+	})
+}
+
+// answers reports whether an endpoint is dialled on a port. A service port's own number stands for every endpoint: a slice
+// that somebody wrote may lead to numbers that the Service does not name, and callers may know the number of one version.
+func (p *Planner) answers(svc *snapshot.Service, ep snapshot.Endpoint, port snapshot.ServicePort) bool {
+	return ep.Addr.Port() == port.TargetPort || !p.further(svc, port)
+}
+
+// outboundName is the name of the chain for a port of a service, or of one of its pods.
+func (p *Planner) outboundName(svc *snapshot.Service, id meshid.Service, port snapshot.ServicePort) string {
+	if p.further(svc, port) {
+		return names.OutboundChainTo(id, port.Port, port.TargetPort, port.Protocol)
+	}
+	return names.OutboundChain(id, port.Port, port.Protocol)
 }
 
 // serviceHosts lists the host names of a service on several ports, without repetition.

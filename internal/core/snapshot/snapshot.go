@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"openservicemesh.io/osm/internal/core/meshid"
@@ -112,6 +113,17 @@ type ServicePort struct {
 	Protocol     meshid.Protocol
 	// Undeclared is whether nothing says what the port speaks; Protocol is then HTTP.
 	Undeclared bool
+}
+
+// At is the port as pods have it in which its named target port is another number.
+func (p ServicePort) At(number uint16) ServicePort {
+	p.TargetPort, p.OtherTargets = number, nil
+	return p
+}
+
+// LeadsTo reports whether pods behind the port may listen on a number.
+func (p ServicePort) LeadsTo(number uint16) bool {
+	return p.TargetPort == number || slices.Contains(p.OtherTargets, number)
 }
 
 // Pod is a pod of a monitored namespace.
