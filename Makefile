@@ -27,7 +27,7 @@ bars: build ## The measured bars as limits, on a machine that does nothing else:
 	OSM_BARS=strict $(MAKE) --no-print-directory cluster
 
 .PHONY: bench
-bench: build ## What the mesh costs, beside the bars; WHAT=dataplane for one bench, DOCS=docs/performance.md to keep the tables.
+bench: build ## What the mesh costs, beside the bars; WHAT=dataplane, controlplane or xds for one bench, DOCS=docs/performance.md to keep the tables.
 	go run ./bench -what='$(WHAT)' -docs='$(DOCS)'
 
 .PHONY: test
@@ -83,6 +83,7 @@ compat: ## What users of Open Service Mesh observe.
 .PHONY: e2e
 e2e: build ## Real Kubernetes, real Envoy; needs root.
 	go test -count=1 -timeout=40m -v ./test/e2e
+	OSM_BENCH_SMOKE=1 go test -count=1 -timeout=5m -v ./bench/controlplane
 
 .PHONY: life
 life: build ## A mesh from installation to removal: the previous version (test/life/previous), upgrades under load, back; needs root.

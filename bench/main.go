@@ -28,6 +28,8 @@ var benches = []struct {
 	args []string
 }{
 	{"dataplane", []string{"-rounds", "5", "-duration", "3s"}},
+	{"controlplane", nil},
+	{"xds", nil},
 	{"sidecar", nil},
 }
 

@@ -61,6 +61,7 @@ func (o *ours) stop()                     { o.srv.Stop() }
 
 // configure gives every pod its configuration at revision rev.
 func (o *ours) configure(rev int) {
+	o.view.Plan = new(int)
 	for i := range o.services {
 		list := config(i, o.services, rev)
 		for p := i; p < o.proxies; p += o.services {
