@@ -47,6 +47,7 @@ type MeshRootCertificateList struct {
 // MeshRootCertificateRole is what a root is used for.
 //
 // +kubebuilder:validation:Enum=passive;active;inactive
+// +kubebuilder:validation:XValidation:rule="self == oldSelf || self == 'passive' || oldSelf == 'passive'",message="a role does not change from active to inactive, or back, in one step: give it the role passive first, and wait until status.state is passive"
 type MeshRootCertificateRole string
 
 // Roles of a root.
@@ -59,11 +60,40 @@ const (
 	RoleInactive MeshRootCertificateRole = "inactive"
 )
 
+// States of a root: the values of status.state.
+const (
+	// RootValidatingRollout: it is being made known to all who verify.
+	RootValidatingRollout = "validatingRollout"
+	// RootPassive: everybody trusts it, and nothing is issued from it.
+	RootPassive = "passive"
+	// RootIssuingRollout: it issues, and replaces certificates of others.
+	RootIssuingRollout = "issuingRollout"
+	// RootActive: every certificate in use is issued from it.
+	RootActive = "active"
+	// RootIssuingRollback: another issues, and certificates of this one may be
+	// in use.
+	RootIssuingRollback = "issuingRollback"
+	// RootInactive: nobody trusts it.
+	RootInactive = "inactive"
+	// RootError: it cannot be used; the condition Accepted says why.
+	RootError = "error"
+)
+
+// Stages of a user of certificates: values of status.componentStatuses and of
+// status.replicas' stage.
+const (
+	StageUnused     = "unused"
+	StageUnknown    = "unknown"
+	StageValidating = "validating"
+	StageIssuing    = "issuing"
+)
+
 // MeshRootCertificateSpec is a root of trust and its issuer.
 type MeshRootCertificateSpec struct {
 	// trustDomain is the last part of every identity, `<service
 	// account>.<namespace>.<trust domain>`.
 	// +kubebuilder:default=cluster.local
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="cannot be changed; create a new MeshRootCertificate and rotate to it"
 	// +optional
 	TrustDomain string `json:"trustDomain,omitempty"`
 
@@ -72,6 +102,7 @@ type MeshRootCertificateSpec struct {
 
 	// spiffeEnabled adds a SPIFFE ID to the certificates.
 	// +kubebuilder:default=false
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="cannot be changed; create a new MeshRootCertificate and rotate to it"
 	// +optional
 	SpiffeEnabled bool `json:"spiffeEnabled"`
 
@@ -80,6 +111,8 @@ type MeshRootCertificateSpec struct {
 }
 
 // ProviderSpec is who issues certificates; exactly one field is set.
+//
+// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="cannot be changed; create a new MeshRootCertificate and rotate to it"
 type ProviderSpec struct {
 	// tresor issues in the control plane, from a root kept in a Secret.
 	// +optional
@@ -159,9 +192,11 @@ type CertManagerProviderSpec struct {
 	IssuerGroup string `json:"issuerGroup"`
 }
 
-// MeshRootCertificateStatus is how far a root's use has come.
+// MeshRootCertificateStatus is how far a root's use has come. The control plane
+// keeps in it all that its replicas have to agree on.
 type MeshRootCertificateStatus struct {
-	// state is one word for the whole.
+	// state is one word for the whole: validatingRollout, passive,
+	// issuingRollout, active, issuingRollback, inactive or error.
 	// +optional
 	State string `json:"state,omitempty"`
 
@@ -173,6 +208,32 @@ type MeshRootCertificateStatus struct {
 	// +optional
 	ComponentStatuses MeshRootCertificateComponentStatuses `json:"componentStatuses,omitzero"`
 
+	// root names the root by its content: the first 16 hexadecimal digits of
+	// the SHA-256 of its DER form.
+	// +optional
+	Root string `json:"root,omitempty"`
+
+	// signingSince is when certificates began to be issued from this root. Of
+	// all objects the one with the newest time issues.
+	// +optional
+	SigningSince *metav1.Time `json:"signingSince,omitempty"`
+
+	// replicas is, by the name of a pod of the control plane, how far it has
+	// come with this root.
+	// +optional
+	Replicas map[string]MeshRootCertificateReplica `json:"replicas,omitempty"`
+
+	// formerRoots are roots that issued before this one, as long as
+	// certificates of theirs may be in use.
+	// +optional
+	FormerRoots []MeshRootCertificateFormerRoot `json:"formerRoots,omitempty"`
+
+	// crossCertificates are PEM certificates of this root's key that its
+	// predecessors signed: what trusts a predecessor alone accepts
+	// certificates of this root by them.
+	// +optional
+	CrossCertificates string `json:"crossCertificates,omitempty"`
+
 	// observedGeneration is the metadata.generation that this status describes.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
@@ -182,6 +243,32 @@ type MeshRootCertificateStatus struct {
 	// +listMapKey=type
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// MeshRootCertificateReplica is how far one pod of the control plane, and all
+// it can tell, have come with a root.
+type MeshRootCertificateReplica struct {
+	// component is osm-controller or osm-injector.
+	Component string `json:"component"`
+
+	// stage is validating or issuing.
+	Stage string `json:"stage"`
+
+	// proxies is how many proxies hold a certificate of the root.
+	// +optional
+	Proxies int `json:"proxies,omitempty"`
+}
+
+// MeshRootCertificateFormerRoot is a root that issued before.
+type MeshRootCertificateFormerRoot struct {
+	// root names it, as status.root does.
+	Root string `json:"root"`
+
+	// certificate is PEM, maybe several.
+	Certificate string `json:"certificate"`
+
+	// trustedUntil is when the last certificate it issued has ended.
+	TrustedUntil metav1.Time `json:"trustedUntil"`
 }
 
 // MeshRootCertificateComponentStatuses is one word per user of certificates.
