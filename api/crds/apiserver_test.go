@@ -65,6 +65,11 @@ func (s *apiServer) create(object map[string]any) (map[string]any, error) {
 // admit returns the object as it would be stored. Unknown fields are errors, as
 // with `kubectl --validate=strict`.
 func (s *apiServer) admit(object map[string]any) (map[string]any, error) {
+	return s.change(object, nil)
+}
+
+// change is admit of an object that was old before; nil when there was none.
+func (s *apiServer) change(object, old map[string]any) (map[string]any, error) {
 	u := (&unstructured.Unstructured{Object: object}).DeepCopy()
 	v, ok := s.versions[u.GroupVersionKind()]
 	if !ok || !v.served {
@@ -81,7 +86,11 @@ func (s *apiServer) admit(object map[string]any) (map[string]any, error) {
 	schemaErr := validation.ValidateCustomResource(nil, u.Object, v.validator).ToAggregate()
 	var rulesErr error
 	if schemaErr == nil { // as the API server does, since rules rely on the types of fields
-		broken, _ := v.rules.Validate(context.Background(), nil, v.structural, u.Object, nil, celconfig.RuntimeCELCostBudget)
+		var before any // a nil map would be an object without fields
+		if old != nil {
+			before = old
+		}
+		broken, _ := v.rules.Validate(context.Background(), nil, v.structural, u.Object, before, celconfig.RuntimeCELCostBudget)
 		rulesErr = broken.ToAggregate()
 	}
 	return u.Object, errors.Join(

@@ -3,6 +3,7 @@ package certs
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/dynamic"
 
 	"openservicemesh.io/osm/internal/certs/signer"
 	"openservicemesh.io/osm/internal/certs/tresor"
@@ -66,6 +68,11 @@ type Config struct {
 	Events Warner
 	// Now defaults to time.Now.
 	Now func() time.Time
+	// Dynamic reads MeshRootCertificates, where the MeshConfig named ConfigName (osm-mesh-config) says that they count; nil means
+	// that the Secret alone does. Objects of another trust domain than TrustDomain do not count.
+	Dynamic     dynamic.Interface
+	ConfigName  string
+	TrustDomain string
 }
 
 // Authority holds the root and what the mesh trusts. Its methods may be called concurrently.
@@ -74,8 +81,13 @@ type Authority struct {
 	trust atomic.Pointer[trust]
 	// lastNotAfter is the end (in Unix seconds) of the longest-lived certificate that the present signer issued.
 	lastNotAfter atomic.Int64
+	// validity is how long workload certificates live, in nanoseconds; 0 until an Issuer says.
+	validity atomic.Int64
+	roots    atomic.Pointer[Roots]
+	// reading keeps readings of the objects, and changing changes of trust, one after the other.
+	reading, changing sync.Mutex
 
-	bundleChanged, signerChanged broadcast
+	bundleChanged, signerChanged, rootsChanged broadcast
 }
 
 // Open reads the root from its Secret, or makes one and creates the Secret. Of several replicas that start at once
@@ -94,12 +106,23 @@ func Open(ctx context.Context, cfg Config) (*Authority, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.ConfigName == "" {
+		cfg.ConfigName = names.MeshConfig
+	}
 	a := &Authority{cfg: cfg}
-	r, err := a.loadOrCreate(ctx)
+	roots, err := a.readRoots(ctx)
 	if err != nil {
 		return nil, err
 	}
+	r, err := a.openRoot(ctx, roots)
+	if err != nil {
+		return nil, err
+	}
+	a.roots.Store(roots)
 	a.trust.Store(newTrust(trust{signer: r}, a.now()))
+	if roots.On {
+		a.adopt(roots)
+	}
 	return a, nil
 }
 
@@ -134,19 +157,24 @@ func (a *Authority) create(ctx context.Context) (*signer.Root, error) {
 	if err != nil {
 		return nil, err
 	}
+	return r, a.createSecret(ctx, a.cfg.SecretName, data)
+}
+
+// createSecret creates a Secret that holds a root.
+func (a *Authority) createSecret(ctx context.Context, name string, data map[string][]byte) error {
 	labels := map[string]string{names.LabelAppName: names.AppName}
 	if a.cfg.MeshName != "" {
 		labels[names.LabelAppInstance] = a.cfg.MeshName
 	}
 	s := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Name: a.cfg.SecretName, Namespace: a.cfg.Namespace, Labels: labels},
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: a.cfg.Namespace, Labels: labels},
 		Type:       corev1.SecretTypeOpaque,
 		Data:       data,
 	}
 	if _, err := a.cfg.Secrets.Create(ctx, s, metav1.CreateOptions{}); err != nil {
-		return nil, errcode.Errorf(errcode.CreatingCertSecret, "cannot create Secret %s: %w", a.where(), err)
+		return errcode.Errorf(errcode.CreatingCertSecret, "cannot create Secret %s/%s: %w", a.cfg.Namespace, name, err)
 	}
-	return r, nil
+	return nil
 }
 
 // RootID names the root that signs now.

@@ -39,6 +39,7 @@ func NewIssuer(a *Authority, td meshid.TrustDomain) *Issuer {
 // now live too long are replaced.
 func (i *Issuer) SetValidity(s string) error {
 	d, err := pki.ServiceValidity(s)
+	i.authority.validity.Store(int64(d))
 	if i.validity.Swap(int64(d)) != int64(d) {
 		i.authority.signerChanged.fire()
 	}

@@ -3,6 +3,7 @@ package certs
 import (
 	"context"
 	"crypto/x509"
+	"slices"
 	"time"
 
 	"openservicemesh.io/osm/internal/certs/signer"
@@ -13,7 +14,8 @@ import (
 // issue has a certificate signed. template gets the window the certificate is to live in.
 func (a *Authority) issue(ctx context.Context, validity time.Duration, template func(pki.Window) (*x509.Certificate, error)) (*signer.Leaf, error) {
 	start := time.Now()
-	r, now := a.trust.Load().signer, a.now()
+	t, now := a.trust.Load(), a.now()
+	r := t.signer
 	if !now.Before(r.Cert.NotAfter) {
 		return nil, errcode.Errorf(errcode.IssuingCert, "the root certificate %s in Secret %s expired at %s: put a new root there",
 			r.ID, a.where(), r.Cert.NotAfter.UTC().Format(time.RFC3339))
@@ -25,6 +27,11 @@ func (a *Authority) issue(ctx context.Context, validity time.Duration, template 
 	l, err := r.Signer.Sign(ctx, tmpl)
 	if err != nil {
 		return nil, err
+	}
+	if len(t.cross) > 0 {
+		with := *l
+		with.Chain = slices.Concat(l.Chain, t.cross)
+		l = &with
 	}
 	a.noteNotAfter(l.NotAfter.Unix())
 	if a.cfg.Metrics != nil {

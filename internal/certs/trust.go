@@ -19,30 +19,54 @@ type trust struct {
 	// retired is trusted until the last certificate it signed has expired.
 	retired      *signer.Root
 	retiredUntil time.Time
-	bundle       []byte
+	// managed is whether MeshRootCertificates say what is trusted: then nothing changes by itself. others are certificates that are
+	// trusted as well; next is the root that is to sign.
+	managed bool
+	others  []*x509.Certificate
+	// cross is sent after every certificate: the signer's, certified by roots that signed before.
+	cross  []*x509.Certificate
+	bundle []byte
 }
 
 // newTrust builds the bundle: every trusted certificate once, without expired ones, in the order of their ids, so that
 // replicas that trust the same certificates publish the same bytes.
 func newTrust(t trust, now time.Time) *trust {
+	t.bundle = nil
+	for _, c := range t.trusted(now) {
+		t.bundle = append(t.bundle, signer.CertificatePEM(c)...)
+	}
+	return &t
+}
+
+func (t *trust) trusted(now time.Time) []*x509.Certificate {
 	var certs []*x509.Certificate
-	for _, r := range []*signer.Root{t.signer, t.next, t.retired} {
-		if r == nil {
-			continue
-		}
-		for _, c := range r.Trusted {
+	add := func(list []*x509.Certificate) {
+		for _, c := range list {
 			if now.Before(c.NotAfter) && !slices.ContainsFunc(certs, c.Equal) {
 				certs = append(certs, c)
 			}
 		}
 	}
-	slices.SortFunc(certs, func(a, b *x509.Certificate) int { return cmp.Compare(pki.RootID(a.Raw), pki.RootID(b.Raw)) })
-	t.bundle = nil
-	for _, c := range certs {
-		t.bundle = append(t.bundle, signer.CertificatePEM(c)...)
+	for _, r := range []*signer.Root{t.signer, t.next, t.retired} {
+		if r != nil {
+			add(r.Trusted)
+		}
 	}
-	return &t
+	add(t.others)
+	slices.SortFunc(certs, func(a, b *x509.Certificate) int { return cmp.Compare(pki.RootID(a.Raw), pki.RootID(b.Raw)) })
+	return certs
 }
+
+// ids names all that is trusted, trusts whether a root is.
+func (t *trust) ids(now time.Time) []string {
+	var out []string
+	for _, c := range t.trusted(now) {
+		out = append(out, pki.RootID(c.Raw))
+	}
+	return out
+}
+
+func (t *trust) trusts(id string, now time.Time) bool { return slices.Contains(t.ids(now), id) }
 
 // offer takes up what the Secret says now. The first return value is nil when nothing changed.
 func (t *trust) offer(r *signer.Root, now time.Time) *trust {
@@ -61,12 +85,21 @@ func (t *trust) offer(r *signer.Root, now time.Time) *trust {
 
 // turn makes next the signer and retires the old one until the instant given.
 func (t *trust) turn(until, now time.Time) *trust {
-	return newTrust(trust{signer: t.next, retired: t.signer, retiredUntil: until}, now)
+	n := trust{signer: t.next, retired: t.signer, retiredUntil: until}
+	if t.retired != nil && t.retired.Cert == nil { // what MeshRootCertificates had trusted goes on being so
+		n.retired = &signer.Root{ID: t.retired.ID, Trusted: slices.Concat(t.retired.Trusted, t.signer.Trusted)}
+		if t.retiredUntil.After(until) {
+			n.retiredUntil = t.retiredUntil
+		}
+	}
+	return newTrust(n, now)
 }
 
 // forget drops a retired root.
 func (t *trust) forget(now time.Time) *trust {
-	return newTrust(trust{signer: t.signer, next: t.next}, now)
+	n := *t
+	n.retired = nil
+	return newTrust(n, now)
 }
 
 // accepts reports whether certificates of the root named id are as good as newly issued ones.

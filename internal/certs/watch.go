@@ -23,13 +23,22 @@ import (
 // unusable or is deleted changes nothing but the log: the mesh goes on with the root it has.
 func (a *Authority) Run(ctx context.Context) error {
 	events := make(chan *corev1.Secret)
-	go a.informer(ctx, events).RunWithContext(ctx)
+	send := func(s *corev1.Secret) {
+		select {
+		case events <- s:
+		case <-ctx.Done():
+		}
+	}
+	go a.informer(a.cfg.SecretName, send).RunWithContext(ctx)
+	go a.followObjects(ctx)
 
 	step := time.NewTimer(time.Hour)
 	defer step.Stop()
 	for {
+		changed := a.Changed()
 		step.Reset(a.untilNextStep())
 		select {
+		case <-changed: // by another goroutine: there may be a step to wait for
 		case <-ctx.Done():
 			return nil
 		case s := <-events:
@@ -40,9 +49,9 @@ func (a *Authority) Run(ctx context.Context) error {
 	}
 }
 
-// informer sends every state of the Secret, and nil when it is deleted.
-func (a *Authority) informer(ctx context.Context, out chan<- *corev1.Secret) cache.SharedIndexInformer {
-	only := fields.OneTermEqualSelector(metav1.ObjectNameField, a.cfg.SecretName).String()
+// informer tells every state of a Secret, and nil when it is deleted.
+func (a *Authority) informer(name string, tell func(*corev1.Secret)) cache.SharedIndexInformer {
+	only := fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()
 	lw := cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			o.FieldSelector = only
@@ -56,16 +65,13 @@ func (a *Authority) informer(ctx context.Context, out chan<- *corev1.Secret) cac
 	inf := cache.NewSharedIndexInformer(lw, &corev1.Secret{}, 0, cache.Indexers{})
 	send := func(obj any, deleted bool) {
 		s, ok := obj.(*corev1.Secret)
-		if !deleted && (!ok || s.Name != a.cfg.SecretName) {
+		if !deleted && (!ok || s.Name != name) {
 			return
 		}
 		if deleted {
 			s = nil
 		}
-		select {
-		case out <- s:
-		case <-ctx.Done():
-		}
+		tell(s)
 	}
 	_, _ = inf.AddEventHandler(cache.ResourceEventHandlerFuncs{ // fails only on an informer that has stopped
 		AddFunc:    func(obj any) { send(obj, false) },
@@ -74,7 +80,7 @@ func (a *Authority) informer(ctx context.Context, out chan<- *corev1.Secret) cac
 			if d, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 				obj = d.Obj
 			}
-			if s, ok := obj.(*corev1.Secret); ok && s.Name == a.cfg.SecretName {
+			if s, ok := obj.(*corev1.Secret); ok && s.Name == name {
 				send(nil, true)
 			}
 		},
@@ -83,6 +89,9 @@ func (a *Authority) informer(ctx context.Context, out chan<- *corev1.Secret) cac
 }
 
 func (a *Authority) see(ctx context.Context, s *corev1.Secret) {
+	if a.Roots().On {
+		return // the objects say what counts, and an object that names this Secret is followed
+	}
 	r, err := (*signer.Root)(nil), error(nil)
 	if s == nil {
 		err = errcode.Errorf(errcode.FetchingCertSecret, "Secret %s was deleted; put it back from a backup, "+
@@ -94,6 +103,8 @@ func (a *Authority) see(ctx context.Context, s *corev1.Secret) {
 		a.warn(ctx, fmt.Errorf("the mesh goes on with root certificate %s: %w", a.RootID(), err))
 		return
 	}
+	a.changing.Lock()
+	defer a.changing.Unlock()
 	t := a.trust.Load().offer(r, a.now())
 	if t == nil {
 		return
@@ -115,7 +126,7 @@ func (a *Authority) warn(ctx context.Context, err error) {
 // untilNextStep is how long until step has something to do.
 func (a *Authority) untilNextStep() time.Duration {
 	switch t := a.trust.Load(); {
-	case t.next != nil:
+	case t.next != nil && !t.managed:
 		return a.cfg.Overlap
 	case t.retired != nil:
 		// Short sleeps: a wall-clock instant is waited for, and the timer stands still while the machine sleeps.
@@ -125,9 +136,11 @@ func (a *Authority) untilNextStep() time.Duration {
 }
 
 func (a *Authority) step() {
+	a.changing.Lock()
+	defer a.changing.Unlock()
 	t, now := a.trust.Load(), a.now()
 	switch {
-	case t.next != nil:
+	case t.next != nil && !t.managed:
 		// Backdate covers a certificate that is being signed right now.
 		until := time.Unix(a.lastNotAfter.Swap(0), 0).Add(pki.Backdate)
 		a.trust.Store(t.turn(until, now))

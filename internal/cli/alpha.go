@@ -1,9 +1,7 @@
 package cli
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -42,7 +40,10 @@ func (a *app) certificateRotateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rotate",
 		Short: "rotate the root certificate of a mesh",
-		Long: `Replace the root certificate of a mesh by means of MeshRootCertificates. The mesh must have the feature enableMeshRootCertificate.
+		Long: `Replace the root certificate of a mesh by means of MeshRootCertificates, without a refused connection. The mesh must have the
+feature enableMeshRootCertificate. A new MeshRootCertificate is made passive: it is trusted. When everybody trusts it, it is made active:
+certificates are issued from it. Then the old one is made passive, and inactive. Each step waits until the control plane and all its
+proxies have come that far. A rotation that was interrupted is gone on with.
 `,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -62,29 +63,8 @@ func (a *app) certificateRotateCommand() *cobra.Command {
 	f.StringVarP(&r.trustDomain, "trust-domain", "t", "", "trust domain of the new root certificate; empty keeps that of the old one")
 	f.BoolVarP(&r.accept, "accept", "y", false, "do not ask before each step")
 	f.BoolVarP(&r.remove, "delete", "d", false, "delete the old MeshRootCertificate at the end")
-	f.DurationVarP(&r.wait, "wait", "w", time.Minute, "time to wait between steps")
-	f.StringVarP(&r.file, "file", "f", "", "file with the new MeshRootCertificate")
+	f.DurationVarP(&r.wait, "wait", "w", time.Minute, "longest time to wait for the mesh after each step")
+	f.StringVarP(&r.file, "file", "f", "", "file with the new MeshRootCertificate; - is standard input")
 	f.StringVarP(&r.name, "meshrootcertificate", "c", "", "name of an existing MeshRootCertificate that is to become the active one")
 	return cmd
-}
-
-// rotate checks whether the mesh takes its roots from MeshRootCertificates. This version's control plane does not, whatever
-// its MeshConfig says: objects that are created would change nothing, so none are.
-func (a *app) rotate(ctx context.Context, cluster *Cluster, r rotation) error {
-	exists, err := meshExists(ctx, cluster.Kube, r.meshName)
-	if err != nil {
-		return err
-	}
-	if !exists {
-		return fmt.Errorf("mesh [%s] does not exist, please specify another mesh using --mesh-name or create a new mesh", r.meshName)
-	}
-	config, err := readMeshConfig(ctx, cluster.Dynamic, a.namespace)
-	if err != nil {
-		return a.inNamespace(fmt.Errorf("Could not read MeshConfig %s: %w", names.MeshConfig, err))
-	}
-	if !config.Spec.FeatureFlags.EnableMeshRootCertificate {
-		return errors.New("the MeshConfig must have EnableMeshRootCertificate set to true")
-	}
-	return fmt.Errorf("the control plane of mesh [%s] does not act on MeshRootCertificates, so nothing was changed; "+
-		"the root certificate is in Secret %s of namespace [%s]", r.meshName, names.CABundleSecret, a.namespace)
 }

@@ -75,6 +75,9 @@ type View struct {
 	endpoints map[string]*endpointSet
 }
 
+// Roots is the trust bundle of the view's sidecars. The caller must not change it.
+func (v *View) Roots() []byte { return v.roots }
+
 // Generation is the snapshot's.
 func (v *View) Generation() uint64 { return v.snap.Generation }
 

@@ -66,6 +66,37 @@ func (s *Session) Progress() map[string]TypeProgress {
 	return out
 }
 
+// Behind is how many proxies hold a resource of a type in another version than the present view has it. Of workload
+// certificates, which no view has, it knows nothing.
+func (h *Hub) Behind(ctx context.Context, t envoy.TypeURL) int {
+	behind := 0
+	for _, c := range h.oldestFirst(h.conns) {
+		h.mu.Lock()
+		var config *envoy.Resources
+		if c.group != nil {
+			config = c.group.config
+		}
+		h.mu.Unlock()
+		asking, cancel := context.WithTimeout(ctx, time.Second)
+		current := false
+		c.inspect(asking, func(s *Session) { current = holds(s.Held(t), config, t) })
+		if !current && c.stream.Context().Err() == nil {
+			behind++
+		}
+		cancel()
+	}
+	return behind
+}
+
+func holds(held map[string]string, config *envoy.Resources, t envoy.TypeURL) bool {
+	for name, version := range held {
+		if res := get(config, t, name); res != nil && res.Version != version {
+			return false
+		}
+	}
+	return true
+}
+
 // Progress lists all streams with how far their proxies are, oldest first. A stream that is too busy to say within the
 // time given by ctx, or a second, has no Types.
 func (h *Hub) Progress(ctx context.Context) []Progress {

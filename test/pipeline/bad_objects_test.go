@@ -38,6 +38,9 @@ var badSpecs = map[string][]struct{ reason, spec string }{
 		{"InvalidMatch", "{matches: [{name: m, headers: [{x-a: '['}]}]}"},
 		{"DuplicateMatch", "{matches: [{name: m, pathRegex: /a}, {name: m, pathRegex: .*}]}"},
 	},
+	"MeshRootCertificate": {
+		{"OtherNamespace", "{role: active, provider: {tresor: {ca: {secretRef: {name: bad, namespace: shop}}}}}"},
+	},
 	"TCPRoute": {
 		{"InvalidPort", "{matches: {ports: [0]}}"}, {"InvalidPort", "{matches: {ports: [70000]}}"}, {"InvalidPort", "{matches: {ports: [-1]}}"},
 	},

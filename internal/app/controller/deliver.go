@@ -90,6 +90,12 @@ func (p *program) policies() snapshot.Policies {
 	return nil
 }
 
+// signs tells whether certificates are issued from the root that a MeshRootCertificate names.
+func (p *program) signs(name string) bool {
+	r := p.authority.Roots()
+	return r.On && r.Signer == name
+}
+
 // hasService tells whether the newest snapshot has a service.
 func (p *program) hasService(id meshid.Service) bool {
 	v := p.view.Load()

@@ -14,6 +14,7 @@ import (
 	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/kube/rollout"
 	"openservicemesh.io/osm/internal/obs"
+	"openservicemesh.io/osm/internal/webhook/announce"
 	"openservicemesh.io/osm/internal/webhook/validate"
 )
 
@@ -64,7 +65,10 @@ func (p *program) announce(ctx context.Context) {
 		Version: p.o.OSMVersion, TrafficTargets: p.o.ValidateTrafficTarget, Reconcile: p.o.EnableReconciler,
 	}
 	me := rollout.Replica{Dynamic: p.dyn, Namespace: p.o.OSMNamespace, Deployment: names.Controller, Version: p.o.OSMVersion}
-	webhook.Keeper(p.kube.ValidatingWebhooks, me.Stays).Keep(ctx, p.authority, p.log, func(first, wrote bool) {
+	root := &announce.Remembered{Root: p.authority}
+	webhook.Keeper(p.kube.ValidatingWebhooks, me.Stays).Keep(ctx, root, p.log, func(first, wrote bool) {
+		bundle := root.Bundle
+		p.announcedRoots.Store(&bundle)
 		if wrote && !first {
 			p.metrics.Reconciled("ValidatingWebhookConfiguration")
 		}

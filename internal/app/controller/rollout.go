@@ -138,7 +138,7 @@ func (r *rolloutFollower) publish() {
 	if r.view == nil {
 		return
 	}
-	findings := slices.Concat(r.update.Findings, r.view.Findings(), r.tracker.Findings(r.refusals(rejected)))
+	findings := slices.Concat(r.update.Findings, r.view.Findings(), r.tracker.Findings(r.refusals(rejected)), r.p.rootFindings())
 	findings = snapshot.SortFindings(findings)
 	r.p.findings.report(findings)
 	report := r.report(findings)

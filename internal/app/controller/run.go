@@ -148,6 +148,8 @@ type program struct {
 	rollout  *rolloutFollower
 
 	started, leaving atomic.Bool
+	// announcedRoots is the bundle that the webhook configuration has.
+	announcedRoots atomic.Pointer[[]byte]
 }
 
 func newProgram(o Options, kube *kubeapi.Clients, dyn dynamic.Interface, l *obs.Logging, m *obs.Metrics, at addresses) *program {
@@ -163,7 +165,7 @@ func newProgram(o Options, kube *kubeapi.Clients, dyn dynamic.Interface, l *obs.
 	p.stages = newStages(m.Registry())
 	p.status = status.New(status.Options{
 		Kube: kube, Dynamic: dyn, MeshName: o.MeshName, Namespace: o.OSMNamespace, Replica: replica(), Log: l.Logger("status"),
-		Leading: func(ctx context.Context) { p.gateway.Run(ctx) },
+		Leading: p.lead,
 	})
 	p.source = source.New(source.Options{
 		Kube: kube, Dynamic: dyn, MeshName: o.MeshName, OSMNamespace: o.OSMNamespace, ConfigName: o.OSMConfigName,
@@ -213,6 +215,8 @@ func (p *program) run(ctx context.Context) error {
 		p.started.Store(true)
 		g.Go(func() error { return p.authority.Run(ctx) })
 		g.Go(func() error { p.followRoots(ctx); return nil })
+		g.Go(func() error { p.acknowledgeRoots(ctx); return nil })
+		g.Go(func() error { p.tellRoots(ctx); return nil })
 		g.Go(func() error { p.source.Run(ctx, p.deliver); return nil })
 		g.Go(func() error { p.accounts.Run(ctx, p.kube.ServiceAccounts("")); return nil })
 		g.Go(func() error { p.status.Run(ctx); return nil })
@@ -235,6 +239,7 @@ func (p *program) certificates(ctx context.Context) (webhook, ads *certs.ServerC
 		p.authority, err = certs.Open(ctx, certs.Config{
 			Secrets: p.kube.Secrets(p.o.OSMNamespace), Namespace: p.o.OSMNamespace, SecretName: p.o.Provider.CABundleSecretName, MeshName: p.o.MeshName,
 			Log: p.logging.Logger("certs"), Metrics: p.metrics, Events: p.podEvents(),
+			Dynamic: p.dyn, ConfigName: p.o.OSMConfigName, TrustDomain: p.o.Provider.TrustDomain,
 		})
 		return err
 	})
@@ -306,7 +311,7 @@ func (p *program) serveWebhook(ctx context.Context, cert *certs.ServerCert) erro
 		return errcode.Errorf(errcode.StartingValidationWebhook, "listen on %s: %w", p.at.webhook, err)
 	}
 	log := p.logging.Logger("validator")
-	v := validate.Validator{Policies: p.policies, Service: p.hasService}
+	v := validate.Validator{Policies: p.policies, Service: p.hasService, Signs: p.signs}
 	mux := http.NewServeMux()
 	mux.Handle(names.ValidatorWebhookPath, p.metrics.Instrument(names.ValidatorWebhookPath, server.Review(log, reviews{p.metrics}, v.Review)))
 	return server.Serve(ctx, ln, cert.GetCertificate, log, mux)

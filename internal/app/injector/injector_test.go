@@ -94,7 +94,8 @@ func TestTwoReplicas(t *testing.T) {
 		Name: "bookstore", Labels: map[string]string{names.LabelMonitoredBy: "osm"}, Annotations: map[string]string{names.AnnotationInjection: "enabled"},
 	}})
 	kube.Discovery().(*fakediscovery.FakeDiscovery).FakedServerVersion = &version.Info{GitVersion: "v1.37.2"}
-	dyn := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{configv1alpha2.MeshConfigs: "MeshConfigList"})
+	dyn := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{
+		configv1alpha2.MeshConfigs: "MeshConfigList", configv1alpha2.MeshRootCertificates: "MeshRootCertificateList"})
 	ctx, cancel := context.WithCancel(t.Context())
 	var replicas []*program
 	ended := make(chan error, 2)

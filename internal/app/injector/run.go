@@ -1,12 +1,14 @@
 package injector
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -24,10 +26,12 @@ import (
 	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/core/pki"
 	"openservicemesh.io/osm/internal/core/podpatch"
+	"openservicemesh.io/osm/internal/core/rootplan"
 	"openservicemesh.io/osm/internal/kube/kubeapi/clientset"
 	"openservicemesh.io/osm/internal/kube/rollout"
 	"openservicemesh.io/osm/internal/obs"
 	"openservicemesh.io/osm/internal/obs/errcode"
+	"openservicemesh.io/osm/internal/webhook/announce"
 	"openservicemesh.io/osm/internal/webhook/inject"
 	"openservicemesh.io/osm/internal/webhook/server"
 )
@@ -91,6 +95,8 @@ type program struct {
 	webhook   inject.Configuration
 	announced atomic.Bool
 	leaving   atomic.Bool
+	// announcedRoots is the bundle that the webhook configuration has.
+	announcedRoots atomic.Pointer[[]byte]
 }
 
 // start prepares all that can fail for good.
@@ -110,6 +116,7 @@ func (p *program) start(ctx context.Context) error {
 		p.authority, err = certs.Open(ctx, certs.Config{
 			Secrets: clientset.Of(p.kube).Secrets(p.o.OSMNamespace), Namespace: p.o.OSMNamespace, SecretName: p.o.Provider.CABundleSecretName, MeshName: p.o.MeshName,
 			Log: p.logging.Logger("certs"), Metrics: p.metrics,
+			Dynamic: p.dyn, ConfigName: p.o.OSMConfigName, TrustDomain: p.o.Provider.TrustDomain,
 		})
 		return err
 	})
@@ -143,6 +150,7 @@ func (p *program) run(ctx context.Context) error {
 	defer stopServing()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.authority.Run(ctx) })
+	g.Go(func() error { p.acknowledgeRoots(ctx); return nil })
 	g.Go(func() error { return p.cluster.Run(ctx) })
 	g.Go(func() error { return p.announce(ctx) })
 	g.Go(func() error {
@@ -206,7 +214,10 @@ func (p *program) announce(ctx context.Context) error {
 	}
 	me := rollout.Replica{Dynamic: p.dyn, Namespace: p.o.OSMNamespace, Deployment: names.Injector, Version: p.o.OSMVersion}
 	keeper := p.webhook.Keeper(p.kube.AdmissionregistrationV1().MutatingWebhookConfigurations(), me.Stays)
-	keeper.Keep(ctx, p.authority, p.log, func(first, wrote bool) {
+	root := &announce.Remembered{Root: p.authority}
+	keeper.Keep(ctx, root, p.log, func(first, wrote bool) {
+		bundle := root.Bundle
+		p.announcedRoots.Store(&bundle)
 		p.announced.Store(true)
 		switch {
 		case first:
@@ -217,6 +228,23 @@ func (p *program) announce(ctx context.Context) error {
 		}
 	})
 	return nil
+}
+
+// acknowledgeRoots writes how far this replica has come with each root. Its webhook's certificate is renewed by the next
+// handshake, and new sidecars are given the present bundle.
+func (p *program) acknowledgeRoots(ctx context.Context) {
+	pod := os.Getenv(obs.EnvInjectorPodName)
+	if pod == "" {
+		pod, _ = os.Hostname()
+	}
+	p.authority.Acknowledge(ctx, certs.Told{
+		Component: rootplan.ComponentInjector, Pod: pod,
+		Trusting: func(context.Context) bool {
+			announced := p.announcedRoots.Load()
+			return announced != nil && bytes.Equal(*announced, p.authority.TrustBundle())
+		},
+		Holding: func(context.Context, string) (int, bool) { return 0, true },
+	})
 }
 
 func (p *program) setLevel(s podpatch.Settings) {

@@ -22,6 +22,12 @@ type Signer interface {
 	Sign(ctx context.Context, tmpl *x509.Certificate) (*Leaf, error)
 }
 
+// Crosser is a Signer that can certify another root's key.
+type Crosser interface {
+	// Cross returns a certificate of next's name and key that is signed by this root, for those who trust this one alone.
+	Cross(next *x509.Certificate) (*x509.Certificate, error)
+}
+
 // Leaf is one issued certificate and its key. Immutable.
 type Leaf struct {
 	// DER is the certificate, NotAfter its end.

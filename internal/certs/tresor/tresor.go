@@ -68,3 +68,16 @@ func (a *authority) Sign(_ context.Context, tmpl *x509.Certificate) (*signer.Lea
 	}
 	return &signer.Leaf{DER: der, NotAfter: tmpl.NotAfter, Key: key, Chain: a.chain, Root: a.cert}, nil
 }
+
+// Cross implements signer.Crosser. Subject and issuer may be the same name, so both keys are identified: otherwise verifiers take
+// the certificate for self-signed.
+func (a *authority) Cross(next *x509.Certificate) (*x509.Certificate, error) {
+	if a.cert.MaxPathLenZero {
+		return nil, errcode.Errorf(errcode.IssuingCert, "root %s must not certify other authorities (its path length is 0)", pki.RootID(a.cert.Raw))
+	}
+	der, err := x509.CreateCertificate(rand.Reader, pki.Cross(next, a.cert), a.cert, next.PublicKey, a.key)
+	if err != nil {
+		return nil, errcode.Errorf(errcode.IssuingCert, "root %s cannot certify root %s: %w", pki.RootID(a.cert.Raw), pki.RootID(next.Raw), err)
+	}
+	return x509.ParseCertificate(der)
+}

@@ -30,6 +30,24 @@ func Root(now time.Time) *x509.Certificate {
 	}
 }
 
+// Cross is the template of a certificate by which one root certifies another's key: it is valid while both are.
+func Cross(next, by *x509.Certificate) *x509.Certificate {
+	notBefore, notAfter := next.NotBefore, next.NotAfter
+	if by.NotBefore.After(notBefore) {
+		notBefore = by.NotBefore
+	}
+	if by.NotAfter.Before(notAfter) {
+		notAfter = by.NotAfter
+	}
+	return &x509.Certificate{
+		RawSubject: next.RawSubject, SubjectKeyId: next.SubjectKeyId, AuthorityKeyId: by.SubjectKeyId,
+		NotBefore: notBefore, NotAfter: notAfter,
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		BasicConstraintsValid: true,
+		IsCA:                  true,
+	}
+}
+
 // Workload is the template of one pod's certificate. Its names come from the authenticated identity alone.
 func Workload(id meshid.Identity, td meshid.TrustDomain, w Window) (*x509.Certificate, error) {
 	principal, err := Principal(id, td)

@@ -3,6 +3,7 @@ package plan
 import (
 	"slices"
 
+	config "openservicemesh.io/osm/api/config/v1alpha2"
 	access "openservicemesh.io/osm/api/smi/access/v1alpha3"
 	specs "openservicemesh.io/osm/api/smi/specs/v1alpha4"
 	split "openservicemesh.io/osm/api/smi/split/v1alpha2"
@@ -12,6 +13,7 @@ import (
 	"openservicemesh.io/osm/internal/core/policy"
 	"openservicemesh.io/osm/internal/core/policy/egress"
 	"openservicemesh.io/osm/internal/core/policy/ingressbackend"
+	"openservicemesh.io/osm/internal/core/policy/meshrootcertificate"
 	"openservicemesh.io/osm/internal/core/policy/retry"
 	"openservicemesh.io/osm/internal/core/policy/routegroup"
 	"openservicemesh.io/osm/internal/core/policy/tcproute"
@@ -62,6 +64,7 @@ func New(s *snapshot.Snapshot) *Planner {
 	p.compileLimits()
 	p.compileMirrors()
 	p.findings = append(p.findings, policy.NotSupported(s.Policies)...)
+	p.findings = append(p.findings, meshrootcertificate.Check(snapshot.List[*config.MeshRootCertificate](s.Policies, meshrootcertificate.Kind), s.Mesh)...)
 	p.findings = snapshot.SortFindings(p.findings)
 	return p
 }

@@ -11,6 +11,7 @@ import (
 	split "openservicemesh.io/osm/api/smi/split/v1alpha2"
 	"openservicemesh.io/osm/internal/core/policy/egress"
 	"openservicemesh.io/osm/internal/core/policy/ingressbackend"
+	"openservicemesh.io/osm/internal/core/policy/meshrootcertificate"
 	"openservicemesh.io/osm/internal/core/policy/retry"
 	"openservicemesh.io/osm/internal/core/policy/routegroup"
 	"openservicemesh.io/osm/internal/core/policy/tcproute"
@@ -45,7 +46,7 @@ func Kinds() []Kind {
 		{retry.Kind, policyv1.Retries, func() snapshot.Object { return &policyv1.Retry{} }, true},
 		{upstreamtrafficsetting.Kind, policyv1.UpstreamTrafficSettings, func() snapshot.Object { return &policyv1.UpstreamTrafficSetting{} }, true},
 		{"Telemetry", policyv1.Telemetries, func() snapshot.Object { return &policyv1.Telemetry{} }, false},
-		{"MeshRootCertificate", config.MeshRootCertificates, func() snapshot.Object { return &config.MeshRootCertificate{} }, false},
+		{meshrootcertificate.Kind, config.MeshRootCertificates, func() snapshot.Object { return &config.MeshRootCertificate{} }, true},
 		{"ExtensionService", config.ExtensionServices, func() snapshot.Object { return &config.ExtensionService{} }, false},
 		{"ServiceImport", multicluster.ServiceImports, func() snapshot.Object { return &multicluster.ServiceImport{} }, false},
 		{"ServiceExport", multicluster.ServiceExports, func() snapshot.Object { return &multicluster.ServiceExport{} }, false},

@@ -92,6 +92,9 @@ func current(objects []Object) []Object {
 	return out
 }
 
+// InUse reports whether certificates of an object may be in use, whatever its role is now.
+func InUse(o Object) bool { return trustedStill(o) }
+
 // signs reports whether the leader has written that an object issues.
 func signs(o Object) bool {
 	return o.Status.State == config.RootIssuingRollout || o.Status.State == config.RootActive

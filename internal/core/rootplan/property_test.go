@@ -185,11 +185,10 @@ func (s *sim) lead() {
 	if out.Began != "" {
 		s.began++
 		root := s.objects[s.index(out.Began)].Root
-		if s.by[root] == nil {
-			s.by[root] = map[string]bool{}
+		if s.by[root] == nil { // a root that signs again keeps the chain it had
+			s.by[root] = map[string]bool{out.Before: true}
+			maps.Copy(s.by[root], s.by[out.Before])
 		}
-		s.by[root][out.Before] = true
-		maps.Copy(s.by[root], s.by[out.Before])
 		s.logf("%s begins to sign after %s", out.Began, out.Before)
 	}
 	for name, st := range out.Statuses {

@@ -241,7 +241,7 @@ func TestMeshConfig(t *testing.T) {
 	require.Equal(t, "debug", r.Settings.LogLevel)
 
 	checked := meshConfig(false)
-	checked.Spec.Observability.OSMLogLevel, checked.Spec.FeatureFlags.EnableMeshRootCertificate, checked.Generation = "debug", true, 7
+	checked.Spec.Observability.OSMLogLevel, checked.Spec.FeatureFlags.EnableEnvoyActiveHealthChecks, checked.Generation = "debug", true, 7
 	f.add(f.State.MeshConfig(), checked)
 	r = f.build()
 	require.EqualValues(t, 7, r.ConfigGeneration)

@@ -33,6 +33,18 @@ type Root interface {
 	Changed() <-chan struct{}
 }
 
+// Remembered is a Root that remembers which bundle Keep took last: when looked is called, the one that the API server has.
+type Remembered struct {
+	Root
+	Bundle []byte
+}
+
+// TrustBundle implements Root.
+func (r *Remembered) TrustBundle() []byte {
+	r.Bundle = r.Root.TrustBundle()
+	return r.Bundle
+}
+
 // Keeper keeps one configuration of kind T, a pointer to a webhook configuration.
 type Keeper[T metav1.Object] struct {
 	Client Client[T]

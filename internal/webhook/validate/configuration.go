@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	config "openservicemesh.io/osm/api/config/v1alpha2"
 	policyv1 "openservicemesh.io/osm/api/policy/v1alpha1"
 	accessv1alpha3 "openservicemesh.io/osm/api/smi/access/v1alpha3"
 	"openservicemesh.io/osm/internal/core/names"
@@ -62,25 +63,48 @@ func (c Configuration) Build(caBundle []byte) *admissionregv1.ValidatingWebhookC
 			},
 			ObjectSelector:          &metav1.LabelSelector{},
 			AdmissionReviewVersions: []string{"v1"},
-		}},
+		}, c.own(caBundle)},
+	}
+}
+
+// own is the webhook of the control plane's own namespace. When nobody answers, objects are let through: osm-bootstrap makes
+// the first MeshRootCertificate while the controller, which waits for osm-bootstrap, may be down. Most rules are in the
+// definition too, and the control plane does not follow an object that it cannot use.
+func (c Configuration) own(caBundle []byte) admissionregv1.ValidatingWebhook {
+	path, port, timeout := names.ValidatorWebhookPath, int32(names.PortValidator), int32(timeoutSeconds)
+	ignore, exact, sideEffects := admissionregv1.Ignore, admissionregv1.Exact, admissionregv1.SideEffectClassNoneOnDryRun
+	rule := ruleFor(config.GroupVersion, config.MeshRootCertificates.Resource)
+	rule.Operations = append(rule.Operations, admissionregv1.Delete)
+	return admissionregv1.ValidatingWebhook{
+		Name: names.ValidatorOwnWebhook,
+		ClientConfig: admissionregv1.WebhookClientConfig{
+			CABundle: caBundle,
+			Service:  &admissionregv1.ServiceReference{Namespace: c.OSMNamespace, Name: names.Validator, Path: &path, Port: &port},
+		},
+		Rules:         []admissionregv1.RuleWithOperations{rule},
+		FailurePolicy: &ignore, MatchPolicy: &exact, SideEffects: &sideEffects, TimeoutSeconds: &timeout,
+		NamespaceSelector:       &metav1.LabelSelector{MatchLabels: map[string]string{names.LabelNamespaceName: c.OSMNamespace}},
+		ObjectSelector:          &metav1.LabelSelector{},
+		AdmissionReviewVersions: []string{"v1"},
 	}
 }
 
 func (c Configuration) rules() []admissionregv1.RuleWithOperations {
-	rule := func(gv schema.GroupVersion, resources ...string) admissionregv1.RuleWithOperations {
-		scope := admissionregv1.NamespacedScope
-		return admissionregv1.RuleWithOperations{
-			Operations: []admissionregv1.OperationType{admissionregv1.Create, admissionregv1.Update},
-			Rule:       admissionregv1.Rule{APIGroups: []string{gv.Group}, APIVersions: []string{gv.Version}, Resources: resources, Scope: &scope},
-		}
-	}
 	out := []admissionregv1.RuleWithOperations{
-		rule(policyv1.GroupVersion, policyv1.IngressBackends.Resource, policyv1.Egresses.Resource, policyv1.UpstreamTrafficSettings.Resource),
+		ruleFor(policyv1.GroupVersion, policyv1.IngressBackends.Resource, policyv1.Egresses.Resource, policyv1.UpstreamTrafficSettings.Resource),
 	}
 	if c.TrafficTargets {
-		out = append(out, rule(accessv1alpha3.GroupVersion, accessv1alpha3.TrafficTargets.Resource))
+		out = append(out, ruleFor(accessv1alpha3.GroupVersion, accessv1alpha3.TrafficTargets.Resource))
 	}
 	return out
+}
+
+func ruleFor(gv schema.GroupVersion, resources ...string) admissionregv1.RuleWithOperations {
+	scope := admissionregv1.NamespacedScope
+	return admissionregv1.RuleWithOperations{
+		Operations: []admissionregv1.OperationType{admissionregv1.Create, admissionregv1.Update},
+		Rule:       admissionregv1.Rule{APIGroups: []string{gv.Group}, APIVersions: []string{gv.Version}, Resources: resources, Scope: &scope},
+	}
 }
 
 // Keeper keeps the object in a cluster. stays tells whether this version is the one that is to run.

@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	"sigs.k8s.io/yaml"
 
+	config "openservicemesh.io/osm/api/config/v1alpha2"
 	policyv1 "openservicemesh.io/osm/api/policy/v1alpha1"
 	"openservicemesh.io/osm/internal/core/meshid"
 	"openservicemesh.io/osm/internal/core/snapshot"
@@ -132,6 +133,37 @@ func requireMessage(t *testing.T, want, got string) {
 	require.Equal(t, want, got)
 }
 
+// rootReview judges a MeshRootCertificate of the control plane's namespace, changed from old unless that is empty.
+func rootReview(t *testing.T, op admissionv1.Operation, name, spec, old string) *admissionv1.AdmissionResponse {
+	t.Helper()
+	raw := func(spec string) runtime.RawExtension {
+		if spec == "" {
+			return runtime.RawExtension{}
+		}
+		text, err := yaml.YAMLToJSON([]byte(fmt.Sprintf("metadata: {namespace: osm-system, name: %s}\nspec: %s\n", name, spec)))
+		require.NoError(t, err)
+		return runtime.RawExtension{Raw: text}
+	}
+	v := Validator{Policies: func() snapshot.Policies {
+		return snapshot.Policies{"MeshRootCertificate": {&config.MeshRootCertificate{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "osm-system", Name: "first"}, Spec: config.MeshRootCertificateSpec{Role: config.RoleActive}}}}
+	}, Signs: func(name string) bool { return name == "first" }}
+	return v.Review(t.Context(), &admissionv1.AdmissionRequest{Operation: op, Namespace: "osm-system", Name: name,
+		Kind: metav1.GroupVersionKind{Kind: "MeshRootCertificate"}, Object: raw(spec), OldObject: raw(old)})
+}
+
+func TestRoots(t *testing.T) {
+	got := rootReview(t, admissionv1.Create, "second", "{role: active}", "")
+	require.Equal(t, "cannot create MRC osm-system/second with active role. An MRC with this role already exists in the control plane namespace. ", got.Result.Message)
+	require.True(t, rootReview(t, admissionv1.Create, "second", "{role: passive}", "").Allowed)
+	require.True(t, rootReview(t, admissionv1.Update, "second", "{role: active}", "{role: passive}").Allowed)
+	got = rootReview(t, admissionv1.Update, "first", "{role: inactive}", "{role: active}")
+	require.Equal(t, "cannot update MRC osm-system/first from role active to inactive. Give it the role passive first, and wait until its status.state is passive", got.Result.Message)
+	require.Contains(t, rootReview(t, admissionv1.Update, "first", "{role: inactive}", "").Result.Message, "as it was cannot be read")
+	require.Contains(t, rootReview(t, admissionv1.Delete, "first", "", "").Result.Message, "must not be deleted")
+	require.True(t, rootReview(t, admissionv1.Delete, "second", "", "").Allowed)
+}
+
 func TestAnObjectDoesNotContradictItself(t *testing.T) {
 	require.True(t, review(t, admissionv1.Update, "IngressBackend", "old", "{backends: [{name: cart, port: {number: 80, protocol: http}}]}").Allowed)
 	require.True(t, review(t, admissionv1.Update, "UpstreamTrafficSetting", "old", "{host: cart.shop.svc.cluster.local}").Allowed)
@@ -183,6 +215,11 @@ func TestConfiguration(t *testing.T) {
 	require.Equal(t, map[string]string{"openservicemesh.io/monitored-by": "osm"}, w.NamespaceSelector.MatchLabels)
 	require.Len(t, w.NamespaceSelector.MatchExpressions, 3)
 	require.Len(t, w.Rules, 2)
+	own := configuration().Build([]byte("ca")).Webhooks[1]
+	require.Equal(t, "osm-control-plane-validator.k8s.io", own.Name)
+	require.Equal(t, admissionregv1.Ignore, *own.FailurePolicy)
+	require.Equal(t, map[string]string{"kubernetes.io/metadata.name": "osm-system"}, own.NamespaceSelector.MatchLabels)
+	require.Equal(t, []admissionregv1.OperationType{"CREATE", "UPDATE", "DELETE"}, own.Rules[0].Operations)
 	c := configuration()
 	c.TrafficTargets = false
 	require.Len(t, c.Build(nil).Webhooks[0].Rules, 1)

@@ -28,7 +28,7 @@ func TestTranscripts(t *testing.T) {
 		Dir: "testdata", UpdateScripts: *update, RequireExplicitExec: true, RequireUniqueNames: true, Setup: setup,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"cluster": load, "answer": answer, "podlog": podlog, "refuse": refuse, "writes": writes, "object": object, "waitfile": waitfile, "waitobject": waitobject,
-			"waitreplicas": waitreplicas, "unready": unready, "endline": endline,
+			"waitreplicas": waitreplicas, "unready": unready, "endline": endline, "roots": roots,
 		},
 	})
 }

@@ -22,7 +22,6 @@ func Unsupported(c *config.MeshConfig) []snapshot.Finding {
 		field string
 	}{
 		{c.Spec.FeatureFlags.EnableEnvoyActiveHealthChecks, "spec.featureFlags.enableEnvoyActiveHealthChecks"},
-		{c.Spec.FeatureFlags.EnableMeshRootCertificate, "spec.featureFlags.enableMeshRootCertificate"},
 	} {
 		if s.on {
 			out = append(out, snapshot.Finding{

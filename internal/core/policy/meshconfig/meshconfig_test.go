@@ -18,7 +18,7 @@ func TestUnsupported(t *testing.T) {
 		`{"observability":{"tracing":{"enable":true}}}`:                                                       "",
 		`{"featureFlags":{"enableEnvoyActiveHealthChecks":true}}`:                                             "spec.featureFlags.enableEnvoyActiveHealthChecks",
 		`{"featureFlags":{"enableRetryPolicy":true}}`:                                                         "",
-		`{"featureFlags":{"enableMeshRootCertificate":true}}`:                                                 "spec.featureFlags.enableMeshRootCertificate",
+		`{"featureFlags":{"enableMeshRootCertificate":true}}`:                                                 "",
 	} {
 		var c config.MeshConfig
 		require.NoError(t, json.Unmarshal([]byte(`{"metadata":{"namespace":"n","name":"m"},"spec":`+spec+`}`), &c))
