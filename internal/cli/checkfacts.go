@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 
+	config "openservicemesh.io/osm/api/config/v1alpha2"
 	definitions "openservicemesh.io/osm/api/crds"
 	"openservicemesh.io/osm/api/status"
 	"openservicemesh.io/osm/internal/core/check"
@@ -114,15 +115,38 @@ func (a *app) controlPlaneFacts(ctx context.Context, cluster *Cluster, f *check.
 			}
 		}
 	}
-	if secret, err := cluster.Kube.CoreV1().Secrets(f.Namespace).Get(ctx, names.CABundleSecret, metav1.GetOptions{}); err == nil {
-		f.CA = secret.Data[names.CABundleCertKey]
-	}
 	if f.MeshConfig, err = readMeshConfig(ctx, cluster.Dynamic, f.Namespace); apierrors.IsNotFound(err) {
 		f.MeshConfig = nil
 	} else if err != nil {
 		return fmt.Errorf("cannot read MeshConfig %s/%s: %w", f.Namespace, names.MeshConfig, err)
 	}
+	rootFacts(ctx, cluster, f)
 	return nil
+}
+
+// rootFacts reads the root that issues. What may not be read is missing.
+func rootFacts(ctx context.Context, cluster *Cluster, f *check.Facts) {
+	f.CASecret = names.CABundleSecret
+	if f.MeshConfig != nil && f.MeshConfig.Spec.FeatureFlags.EnableMeshRootCertificate {
+		list, err := cluster.Dynamic.Resource(config.MeshRootCertificates).Namespace(f.Namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			list = &unstructured.UnstructuredList{}
+		}
+		for i := range list.Items {
+			o, err := typedRoot(&list.Items[i])
+			if err != nil {
+				continue
+			}
+			f.Roots = append(f.Roots, *o)
+			issues := o.Status.State == config.RootActive || o.Status.State == config.RootIssuingRollout
+			if issues && o.Spec.Provider.Tresor != nil {
+				f.CASecret = o.Spec.Provider.Tresor.CA.SecretRef.Name
+			}
+		}
+	}
+	if secret, err := cluster.Kube.CoreV1().Secrets(f.Namespace).Get(ctx, f.CASecret, metav1.GetOptions{}); err == nil {
+		f.CA = secret.Data[names.CABundleCertKey]
+	}
 }
 
 func (a *app) webhookFacts(ctx context.Context, cluster *Cluster, f *check.Facts) error {

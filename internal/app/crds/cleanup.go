@@ -8,6 +8,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 
 	v1alpha2 "openservicemesh.io/osm/api/config/v1alpha2"
@@ -33,7 +34,6 @@ func Cleanup(ctx context.Context, c Clients, in Installation, log *slog.Logger) 
 		return err
 	}
 	configs := c.Dynamic.Resource(v1alpha2.MeshConfigs).Namespace(in.Namespace)
-	roots := c.Dynamic.Resource(v1alpha2.MeshRootCertificates).Namespace(in.Namespace)
 	steps := []struct {
 		what string
 		do   func() error
@@ -43,9 +43,7 @@ func Cleanup(ctx context.Context, c Clients, in Installation, log *slog.Logger) 
 		{"MeshConfig " + in.Namespace + "/" + in.ConfigName, func() error {
 			return configs.Delete(ctx, in.ConfigName, metav1.DeleteOptions{})
 		}},
-		{"MeshRootCertificate " + in.Namespace + "/" + MeshRootCertificate, func() error {
-			return roots.Delete(ctx, MeshRootCertificate, metav1.DeleteOptions{})
-		}},
+		{"MeshRootCertificates of " + in.Namespace, func() error { return deleteRoots(ctx, c, in.Namespace) }},
 		{"Secret " + in.Namespace + "/" + in.CABundleSecret, func() error {
 			return c.Core.CoreV1().Secrets(in.Namespace).Delete(ctx, in.CABundleSecret, metav1.DeleteOptions{})
 		}},
@@ -94,6 +92,25 @@ func deleteWebhooks(ctx context.Context, c Clients, mesh string) error {
 		for i := range list.Items {
 			failed = append(failed, notFoundIsFine(validating.Delete(ctx, list.Items[i].Name, metav1.DeleteOptions{})))
 		}
+	}
+	return errors.Join(failed...)
+}
+
+// deleteRoots deletes the MeshRootCertificates and those of their Secrets that the mesh made: a later mesh must not begin with roots
+// of this one. Secrets that users brought stay.
+func deleteRoots(ctx context.Context, c Clients, namespace string) error {
+	roots, secrets := c.Dynamic.Resource(v1alpha2.MeshRootCertificates).Namespace(namespace), c.Core.CoreV1().Secrets(namespace)
+	list, err := roots.List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for i := range list.Items {
+		name, _, _ := unstructured.NestedString(list.Items[i].Object, "spec", "provider", "tresor", "ca", "secretRef", "name")
+		if s, err := secrets.Get(ctx, name, metav1.GetOptions{}); name != "" && err == nil && s.Labels[names.LabelAppName] == names.AppName {
+			failed = append(failed, notFoundIsFine(secrets.Delete(ctx, name, metav1.DeleteOptions{})))
+		}
+		failed = append(failed, notFoundIsFine(roots.Delete(ctx, list.Items[i].GetName(), metav1.DeleteOptions{})))
 	}
 	return errors.Join(failed...)
 }

@@ -20,6 +20,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 	"k8s.io/client-go/kubernetes/fake"
@@ -232,12 +233,15 @@ func meta(ns, name string, labels map[string]string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: ns, Name: name, Labels: labels}
 }
 
+var listKinds = map[schema.GroupVersionResource]string{v1alpha2.MeshConfigs: "MeshConfigList", v1alpha2.MeshRootCertificates: "MeshRootCertificateList"}
+
 func TestCleanup(t *testing.T) {
 	ours := func(app, mesh string) map[string]string {
 		return map[string]string{"app.kubernetes.io/name": "openservicemesh.io", "app.kubernetes.io/instance": mesh, "app.kubernetes.io/version": "v1.2.4", "app": app}
 	}
 	core := fake.NewClientset(
 		&corev1.Secret{ObjectMeta: meta("osm-system", "osm-ca-bundle", nil)},
+		&corev1.Secret{ObjectMeta: meta("osm-system", "osm-ca-bundle-2", ours("", "osm"))},
 		&corev1.Secret{ObjectMeta: meta("osm-system", "users-own", nil)},
 		&corev1.Secret{ObjectMeta: meta("other", "osm-ca-bundle", nil)},
 		&coordinationv1.Lease{ObjectMeta: meta("osm-system", "osm-controller-osm", nil)},
@@ -246,8 +250,15 @@ func TestCleanup(t *testing.T) {
 		&admissionv1.MutatingWebhookConfiguration{ObjectMeta: meta("", "istio", map[string]string{"app": "osm-injector"})},
 		&admissionv1.ValidatingWebhookConfiguration{ObjectMeta: meta("", "osm-validator-mesh-osm", ours("osm-controller", "osm"))},
 	)
-	dyn := dynamicfake.NewSimpleDynamicClient(runtime.NewScheme(),
-		configObject("MeshConfig", "osm-system", "osm-mesh-config"), configObject("MeshConfig", "other", "osm-mesh-config"))
+	root := func(ns, name, secret string) *unstructured.Unstructured {
+		u := configObject("MeshRootCertificate", ns, name)
+		require.NoError(t, unstructured.SetNestedField(u.Object, secret, "spec", "provider", "tresor", "ca", "secretRef", "name"))
+		return u
+	}
+	dyn := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), listKinds,
+		configObject("MeshConfig", "osm-system", "osm-mesh-config"), configObject("MeshConfig", "other", "osm-mesh-config"),
+		root("osm-system", "osm-mesh-root-certificate", "osm-ca-bundle"), root("osm-system", "next", "osm-ca-bundle-2"),
+		root("osm-system", "brought", "users-own"), root("other", "next", "osm-ca-bundle"))
 	crdClient := apiextfake.NewClientset()
 	require.NoError(t, newSet(t, crdClient, "").Apply(t.Context()))
 	edited := get(t, crdClient, one)
@@ -278,6 +289,10 @@ func TestCleanup(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, configs.Items, 1)
 	require.Equal(t, "other", configs.Items[0].GetNamespace())
+	roots, err := dyn.Resource(v1alpha2.MeshRootCertificates).List(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
+	require.Len(t, roots.Items, 1)
+	require.Equal(t, "other", roots.Items[0].GetNamespace())
 	require.Equal(t, *want, get(t, crdClient, one).Spec)
 	_, err = crdClient.ApiextensionsV1().CustomResourceDefinitions().Get(t.Context(), gone, metav1.GetOptions{})
 	require.True(t, apierrors.IsNotFound(err), "an uninstallation must not bring a definition back")
@@ -290,7 +305,7 @@ func TestCleanupGoesOnAfterAFailure(t *testing.T) {
 	core.PrependReactor("list", "mutatingwebhookconfigurations", func(k8stesting.Action) (bool, runtime.Object, error) {
 		return true, nil, errors.New("forbidden")
 	})
-	clients := Clients{Core: core, CRDs: apiextfake.NewClientset(), Dynamic: dynamicfake.NewSimpleDynamicClient(runtime.NewScheme())}
+	clients := Clients{Core: core, CRDs: apiextfake.NewClientset(), Dynamic: dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), listKinds)}
 	err := Cleanup(t.Context(), clients, Installation{"osm", "osm-system", "osm-mesh-config", "osm-ca-bundle"}, quiet)
 	require.EqualError(t, err, "webhook configurations: forbidden")
 	_, err = core.CoreV1().Secrets("osm-system").Get(t.Context(), "osm-ca-bundle", metav1.GetOptions{})

@@ -40,6 +40,16 @@ func root(t *testing.T, notAfter time.Time) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
+// mrc is a MeshRootCertificate; problem is why it is not accepted.
+func mrc(name string, role configv1alpha2.MeshRootCertificateRole, state, problem string) configv1alpha2.MeshRootCertificate {
+	o := configv1alpha2.MeshRootCertificate{ObjectMeta: metav1.ObjectMeta{Namespace: "osm-system", Name: name}}
+	o.Spec.Role, o.Status.State = role, state
+	if problem != "" {
+		o.Status.Conditions = []metav1.Condition{{Type: "Accepted", Status: metav1.ConditionFalse, Message: problem}}
+	}
+	return o
+}
+
 func deployment(ns, name string) appsv1.Deployment {
 	d := appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name,
 		Labels: map[string]string{"app": name, "meshName": "osm", "app.kubernetes.io/version": "v1.3.0"}},
@@ -178,6 +188,15 @@ var situations = map[string]broken{
 	}, false},
 	"the root certificate expires soon": {"root-certificate", Warning, []string{"in 10 days"}, func(t *testing.T, f *Facts) {
 		trust(f, root(t, now.Add(10*24*time.Hour)))
+	}, false},
+	"a change of root stopped half way": {"root-certificate", Warning, []string{"a and b are in use", "osm alpha certificate rotate"}, func(_ *testing.T, f *Facts) {
+		f.Roots = []configv1alpha2.MeshRootCertificate{mrc("a", configv1alpha2.RoleActive, configv1alpha2.RootActive, ""), mrc("b", configv1alpha2.RolePassive, configv1alpha2.RootPassive, "")}
+	}, false},
+	"a MeshRootCertificate cannot be used": {"root-certificate", Warning, []string{"meshrootcertificate osm-system/b", "no key"}, func(_ *testing.T, f *Facts) {
+		f.Roots = []configv1alpha2.MeshRootCertificate{mrc("a", configv1alpha2.RoleActive, configv1alpha2.RootActive, ""), mrc("b", configv1alpha2.RoleInactive, configv1alpha2.RootError, "no key")}
+	}, false},
+	"the Secret of the root that issues is gone": {"root-certificate", Error, []string{"in memory alone", "before the control plane restarts"}, func(_ *testing.T, f *Facts) {
+		f.Roots = []configv1alpha2.MeshRootCertificate{mrc("a", configv1alpha2.RoleActive, configv1alpha2.RootActive, "it is gone")}
 	}, false},
 	"the root certificate's Secret is not one": {"root-certificate", Error, []string{"holds no certificate", "backup"}, func(_ *testing.T, f *Facts) { f.CA = []byte("x") }, false},
 	"the injector's webhook was deleted":       {"injection-webhook", Error, []string{"new pods get no sidecar", "osm-injector"}, func(_ *testing.T, f *Facts) { f.Mutating = nil }, false},

@@ -2,6 +2,7 @@ package check
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
@@ -11,8 +12,12 @@ import (
 
 	admissionregv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
+	configv1alpha2 "openservicemesh.io/osm/api/config/v1alpha2"
+	"openservicemesh.io/osm/api/status"
 	"openservicemesh.io/osm/internal/core/names"
 )
 
@@ -102,7 +107,8 @@ func meshConfig(f *Facts, r *report) {
 }
 
 func rootCertificate(f *Facts, r *report) {
-	object := "secret " + f.Namespace + "/" + names.CABundleSecret
+	rotation(f, r)
+	object := "secret " + f.Namespace + "/" + cmp.Or(f.CASecret, names.CABundleSecret)
 	if f.CA == nil {
 		r.warn(object, "the controller makes it when it starts: see control-plane-ready", "it does not exist, or you may not read it")
 		return
@@ -129,6 +135,32 @@ func rootCertificate(f *Facts, r *report) {
 	}
 	if !found {
 		r.fail(object, "restore it from a backup, or delete it and restart the control plane, then every application", "%s holds no certificate", names.CABundleCertKey)
+	}
+}
+
+// rotation looks at the MeshRootCertificates: is each as it should be, and is no change of root half done?
+func rotation(f *Facts, r *report) {
+	var used []string
+	for i := range f.Roots {
+		o := &f.Roots[i]
+		object := "meshrootcertificate " + f.Namespace + "/" + o.Name
+		if o.Spec.Role != configv1alpha2.RoleInactive {
+			used = append(used, o.Name)
+		}
+		signs := o.Status.State == configv1alpha2.RootActive || o.Status.State == configv1alpha2.RootIssuingRollout
+		c := meta.FindStatusCondition(o.Status.Conditions, status.ConditionAccepted)
+		switch {
+		case c == nil || c.Status != metav1.ConditionFalse:
+		case signs:
+			r.fail(object, "put back what is missing, or rotate to another root, before the control plane restarts (docs/guides/root-rotation.md)",
+				"certificates are issued from its root, which is in memory alone: %s", c.Message)
+		default:
+			r.warn(object, fmt.Sprintf("kubectl describe mrc %s -n %s", o.Name, f.Namespace), "it cannot be used: %s", c.Message)
+		}
+	}
+	if len(used) > 1 {
+		r.warn("namespace "+f.Namespace, "osm alpha certificate rotate goes on with it (docs/guides/root-rotation.md)",
+			"a change of root has not been finished: the MeshRootCertificates %s are in use", strings.Join(used, " and "))
 	}
 }
 

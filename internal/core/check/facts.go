@@ -38,8 +38,11 @@ type Facts struct {
 	// Mutating and Validating are the webhook configurations of this mesh.
 	Mutating   []admissionregv1.MutatingWebhookConfiguration
 	Validating []admissionregv1.ValidatingWebhookConfiguration
-	// CA is the mesh's root certificate in PEM; nil when its Secret is missing.
-	CA []byte
+	// CA is the mesh's root certificate in PEM; nil when its Secret, CASecret, is missing.
+	CA       []byte
+	CASecret string
+	// Roots are the MeshRootCertificates; nil where the mesh does not take its roots from them.
+	Roots []configv1alpha2.MeshRootCertificate
 	// MeshConfig is nil when there is none.
 	MeshConfig *configv1alpha2.MeshConfig
 
