@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
@@ -13,6 +12,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"openservicemesh.io/osm/internal/core/names"
+	"openservicemesh.io/osm/internal/core/scrape"
 )
 
 func (a *app) metricsCommand() *cobra.Command {
@@ -74,7 +74,7 @@ func (a *app) switchMetrics(ctx context.Context, kube kubernetes.Interface, ns s
 	if err := patchNamespace(ctx, kube, ns, nil, annotations); err != nil {
 		return fmt.Errorf("Could not change metrics of namespace [%s]: %w", ns, err)
 	}
-	if err := annotatePods(ctx, kube, ns, enable); err != nil {
+	if err := a.annotatePods(ctx, kube, ns, enable); err != nil {
 		return err
 	}
 	word := "disabled"
@@ -110,27 +110,48 @@ func memberOfSomeMesh(ctx context.Context, kube kubernetes.Interface, ns string)
 	return nil
 }
 
-func annotatePods(ctx context.Context, kube kubernetes.Interface, ns string, enable bool) error {
+// annotatePods sends Prometheus to the sidecars of the namespace's pods, or gives the pods the annotations back that their
+// owners wrote.
+func (a *app) annotatePods(ctx context.Context, kube kubernetes.Interface, ns string, enable bool) error {
 	pods, err := kube.CoreV1().Pods(ns).List(ctx, metav1.ListOptions{LabelSelector: names.LabelProxyUUID})
 	if err != nil {
 		return fmt.Errorf("Could not list the pods of namespace [%s]: %w", ns, err)
 	}
-	annotations := map[string]any{names.AnnotationScrape: nil, names.AnnotationScrapePort: nil, names.AnnotationScrapePath: nil}
-	if enable {
-		annotations = map[string]any{names.AnnotationScrape: "true", names.AnnotationScrapePort: strconv.Itoa(names.PortEnvoyMetrics),
-			names.AnnotationScrapePath: names.PathPrometheusStats}
-	}
-	patch, err := metadataPatch(nil, annotations)
-	if err != nil {
-		return err
-	}
 	for _, p := range pods.Items {
 		if p.DeletionTimestamp != nil || p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
 			continue
+		}
+		after := scrape.Withdraw(p.Annotations)
+		if enable {
+			var warnings []string
+			after, warnings = scrape.Announce(p.Annotations, p.Spec.Containers)
+			for _, w := range warnings {
+				say(a.Err, "Warning: pod [%s] in namespace [%s]: %s\n", p.Name, ns, w)
+			}
+		}
+		patch, err := scrapePatch(p.Annotations, after)
+		if err != nil {
+			return err
 		}
 		if _, err := kube.CoreV1().Pods(ns).Patch(ctx, p.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}); err != nil {
 			return fmt.Errorf("Could not annotate pod [%s] in namespace [%s]: %w", p.Name, ns, err)
 		}
 	}
 	return nil
+}
+
+// scrapePatch makes one set of annotations of another, as far as they are about scraping.
+func scrapePatch(before, after map[string]string) ([]byte, error) {
+	changes := map[string]any{}
+	for _, key := range scrape.Keys {
+		value, wanted := after[key]
+		old, had := before[key]
+		switch {
+		case wanted && (!had || old != value):
+			changes[key] = value
+		case had && !wanted:
+			changes[key] = nil
+		}
+	}
+	return metadataPatch(nil, changes)
 }

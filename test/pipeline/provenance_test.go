@@ -13,7 +13,7 @@ import (
 )
 
 // nobodys are resources that no user's object shapes.
-var nobodys = []string{names.ListenerMetrics, names.ClusterMetrics, names.ClusterPassthrough, names.ClusterRefused, names.ClusterEnd, names.SecretRootOutbound}
+var nobodys = []string{names.ListenerMetrics, names.ClusterMetrics, names.ClusterOwnMetrics, names.ClusterPassthrough, names.ClusterRefused, names.ClusterEnd, names.SecretRootOutbound}
 
 // TestEveryResourceHasAnAuthor: should a proxy refuse it, there is somebody to tell: a policy, a Service, or whoever writes
 // the MeshConfig.

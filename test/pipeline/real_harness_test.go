@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
@@ -44,6 +45,8 @@ type realMesh struct {
 	admins map[string]string
 	// logs are the files that the sidecars' output goes to, by service account.
 	logs map[string]string
+	// admin are the ports of admin interfaces whose sidecars' metrics listeners are to lead there, by service account.
+	admin map[string]int
 	// servers are the addresses of pods that make no calls.
 	servers []string
 }
@@ -56,9 +59,15 @@ func newRealMesh(t *testing.T, permissive bool) *realMesh {
 // newRealMeshWith adds objects to realInput; those of the MeshConfig's kind replace its own.
 func newRealMeshWith(t *testing.T, permissive bool, more string) *realMesh {
 	t.Helper()
+	return newAnnotatedRealMesh(t, permissive, more, `prometheus.io/scrape: "true"`)
+}
+
+// newAnnotatedRealMesh has the pod behind the services carry these annotations.
+func newAnnotatedRealMesh(t *testing.T, permissive bool, more, annotations string) *realMesh {
+	t.Helper()
 	m := &realMesh{ca: newAuthority(t), ports: map[string]int{}, admins: map[string]string{}, logs: map[string]string{}, servers: []string{realServerIP}}
 	pairs := []string{"PERMISSIVE", strconv.FormatBool(permissive)}
-	for _, p := range []string{"PORT_WEB", "PORT_RPC", "PORT_DB", "PORT_ADMIN", "PORT_METRICS", "PORT_LIMITS", "PORT_AUTHZ"} {
+	for _, p := range []string{"PORT_WEB", "PORT_RPC", "PORT_DB", "PORT_ADMIN", "PORT_METRICS", "PORT_LIMITS", "PORT_AUTHZ", "PORT_FIGURES"} {
 		m.ports[p] = int(freeport.Get(t))
 		pairs = append(pairs, p, strconv.Itoa(m.ports[p]))
 	}
@@ -66,7 +75,7 @@ func newRealMeshWith(t *testing.T, permissive bool, more string) *realMesh {
 	if strings.Contains(more, "kind: MeshConfig") {
 		_, input, _ = strings.Cut(input, "---\n")
 	}
-	text := strings.NewReplacer(pairs...).Replace(input + more)
+	text := strings.NewReplacer(pairs...).Replace(strings.ReplaceAll(input, "ANNOTATIONS", annotations) + more)
 	c := &testCase{name: "real", dir: "real"}
 	c.snap, c.findings = load(t, "real", []byte(text))
 	require.Empty(t, c.findings)
@@ -88,7 +97,7 @@ func (m *realMesh) start(t *testing.T, name, principal string) {
 	b, err := envoycheck.Static(m.view.Config(p.Key), m.view.Endpoints, m.ca.issue(t, principal))
 	require.NoError(t, err)
 	m.onLoopback(t, b, m.podIPs(t, p))
-	admin := int(freeport.Get(t))
+	admin := cmp.Or(m.admin[name], int(freeport.Get(t)))
 	b.Admin = &bootstrapv3.Admin{Address: tcpAddress("127.0.0.1", uint32(admin))}
 	m.admins[name] = fmt.Sprintf("127.0.0.1:%d", admin)
 	m.logs[name] = runEnvoy(t, b)

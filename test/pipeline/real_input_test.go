@@ -48,7 +48,7 @@ metadata:
   namespace: shop
   uid: shop
   labels: {app: shop, osm-proxy-uuid: shop}
-  annotations: {prometheus.io/scrape: "true"}
+  annotations: {ANNOTATIONS}
 spec: {serviceAccountName: shop, containers: [{name: app, image: app}]}
 status: {phase: Running, podIP: 127.0.88.1, podIPs: [{ip: 127.0.88.1}]}
 ---

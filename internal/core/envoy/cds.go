@@ -1,6 +1,8 @@
 package envoy
 
 import (
+	"time"
+
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
@@ -20,6 +22,8 @@ const (
 	// Many application servers close a connection that was idle for a few seconds. The sidecar closes first, so that
 	// no request is sent into a connection its application is just closing.
 	localIdleSeconds = 2
+	figuresAtOnce    = 4
+	figuresConnect   = time.Second
 )
 
 func (t *translator) cluster(c ir.Cluster, tls ir.TLS) {
@@ -43,6 +47,8 @@ func (t *translator) cluster(c ir.Cluster, tls ir.TLS) {
 		t.add(Cluster, c.Name, nowhere(c))
 	case ir.Admin:
 		t.add(Cluster, c.Name, staticCluster(c.Name, names.PortEnvoyAdmin))
+	case ir.Figures:
+		t.add(Cluster, c.Name, figuresCluster(c))
 	case ir.End:
 		t.add(Cluster, c.Name, endCluster(c.Name))
 	}
@@ -79,6 +85,16 @@ func localCluster(c ir.Cluster) *clusterv3.Cluster {
 	case c.Protocol.IsHTTP():
 		m.TypedExtensionProtocolOptions = http1(common)
 	}
+	return m
+}
+
+// figuresCluster is the application's page of metrics. More scrapes at once than a few are not answered by it, nor does one
+// wait longer than figuresConnect for a connection.
+func figuresCluster(c ir.Cluster) *clusterv3.Cluster {
+	m := staticCluster(c.Name, c.Port)
+	most := uint32(figuresAtOnce)
+	limit(m, &ir.Limits{MaxConnections: &most, MaxPendingRequests: &most, MaxRequests: &most, ConnectTimeout: figuresConnect})
+	m.TypedExtensionProtocolOptions = http1(&corev3.HttpProtocolOptions{IdleTimeout: &durationpb.Duration{Seconds: localIdleSeconds}})
 	return m
 }
 

@@ -81,10 +81,7 @@ func headers(m *routev3.RouteConfiguration, rc ir.RouteConfig) {
 	case rc.Inbound:
 		m.RequestHeadersToRemove = append(m.RequestHeadersToRemove, names.HeaderDownstreamProtocol)
 	default:
-		m.RequestHeadersToAdd = []*corev3.HeaderValueOption{{
-			Header:       &corev3.HeaderValue{Key: names.HeaderDownstreamProtocol, Value: "%PROTOCOL%"},
-			AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
-		}}
+		m.RequestHeadersToAdd = []*corev3.HeaderValueOption{overwrite(names.HeaderDownstreamProtocol, "%PROTOCOL%")}
 	}
 }
 

@@ -21,11 +21,19 @@ type Proxy struct {
 	// AccessLog says which calls are logged.
 	AccessLog AccessLog `json:"accessLog,omitempty"`
 	// Metrics is whether the metrics listener is programmed.
-	Metrics      bool          `json:"metrics,omitempty"`
+	Metrics bool `json:"metrics,omitempty"`
+	// Application is where the application's own metrics are, which the metrics listener adds to the proxy's; zero is nowhere.
+	Application  MetricsSource `json:"application,omitzero"`
 	RouteConfigs []RouteConfig `json:"routeConfigs,omitempty"`
 	Clusters     []Cluster     `json:"clusters,omitempty"`
 	// Trusts are the validation contexts the proxy needs, by secret name.
 	Trusts []Trust `json:"trusts,omitempty"`
+}
+
+// MetricsSource is a page of the application beside the proxy.
+type MetricsSource struct {
+	Port uint16 `json:"port"`
+	Path string `json:"path"`
 }
 
 // AccessLog says which calls a proxy logs.
@@ -224,6 +232,8 @@ const (
 	OriginalDst ClusterKind = "originalDst"
 	// Admin: the proxy's own admin interface.
 	Admin ClusterKind = "admin"
+	// Figures: the application's own metrics.
+	Figures ClusterKind = "figures"
 	// End: the proxy's own admin interface too, asked to end the proxy as soon as the cluster is there.
 	End ClusterKind = "end"
 )

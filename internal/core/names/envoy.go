@@ -17,6 +17,7 @@ const (
 	ClusterController   = "osm-controller"
 	ClusterPassthrough  = "passthrough-outbound"
 	ClusterMetrics      = "envoy-metrics-cluster"
+	ClusterOwnMetrics   = "application-metrics-cluster"
 	ClusterTracing      = "envoy-tracing-cluster"
 	ChainPassthrough    = "outbound-egress-filter-chain"
 	RouteConfigIngress  = "rds-ingress"

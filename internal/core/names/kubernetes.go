@@ -1,6 +1,9 @@
 package names
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Keys of labels and annotations.
 const (
@@ -21,6 +24,8 @@ const (
 	AnnotationScrape         = "prometheus.io/scrape"
 	AnnotationScrapePort     = "prometheus.io/port"
 	AnnotationScrapePath     = "prometheus.io/path"
+	AnnotationScrapeScheme   = "prometheus.io/scheme"
+	AnnotationOwnMetrics     = "openservicemesh.io/application-metrics"
 	AnnotationOutPorts       = "openservicemesh.io/outbound-port-exclusion-list"
 	AnnotationInPorts        = "openservicemesh.io/inbound-port-exclusion-list"
 	AnnotationOutRanges      = "openservicemesh.io/outbound-ip-range-exclusion-list"
@@ -118,3 +123,12 @@ const (
 	PathHealthcheck     = "/osm-healthcheck"
 	PathPrometheusStats = "/stats/prometheus"
 )
+
+// sidecarPorts are what the sidecar and its helper listen on.
+var sidecarPorts = []uint16{
+	PortEnvoyAdmin, PortOutbound, PortInbound, PortEnvoyMetrics, PortProbeLiveness, PortProbeReadiness, PortProbeStartup, PortHealthcheck, PortSidecarReady,
+}
+
+// IsSidecarPort is whether a port of an injected pod is the sidecar's own. Whoever is led to one by what users write would
+// reach the sidecar's admin interface, or get around its authorization.
+func IsSidecarPort(port uint16) bool { return slices.Contains(sidecarPorts, port) }

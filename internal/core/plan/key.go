@@ -3,8 +3,10 @@ package plan
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 
+	"openservicemesh.io/osm/internal/core/ir"
 	"openservicemesh.io/osm/internal/core/meshid"
 )
 
@@ -16,6 +18,8 @@ type Key struct {
 	services string
 	// Metrics is whether the pod is annotated for scraping and so gets the metrics listener.
 	Metrics bool
+	// Application is where the application's own metrics are, to be served beside the sidecar's.
+	Application ir.MetricsSource
 	// IPv6 is whether the pod has an IPv6 address, so that listeners bind the IPv6 wildcard too.
 	IPv6 bool
 	// Finished is whether the application has ended for good, so that the sidecar shall end too.
@@ -51,6 +55,9 @@ func (k Key) String() string {
 	b.WriteString(k.Identity.String() + "[" + k.services + "]")
 	if k.Metrics {
 		b.WriteString("+metrics")
+	}
+	if a := k.Application; a != (ir.MetricsSource{}) {
+		b.WriteString("+" + strconv.Itoa(int(a.Port)) + a.Path)
 	}
 	if k.IPv6 {
 		b.WriteString("+ipv6")

@@ -81,7 +81,11 @@ func (p *Planner) KeyOf(pod *snapshot.Pod) Key {
 	if pod.Finished {
 		return Key{Identity: pod.Identity, Finished: true}
 	}
-	return NewKey(pod.Identity, p.snap.ServicesOf(pod.ID), pod.Scrape, ipv6)
+	key := NewKey(pod.Identity, p.snap.ServicesOf(pod.ID), pod.Scrape, ipv6)
+	if key.Metrics {
+		key.Application = ir.MetricsSource(pod.Metrics)
+	}
+	return key
 }
 
 func (p *Planner) compileAccess() routegroup.Groups {
@@ -153,6 +157,7 @@ func (p *Planner) Plan(k Key) ir.Proxy {
 		TLS:         ir.TLS{MinVersion: tls.MinVersion, MaxVersion: tls.MaxVersion, CipherSuites: tls.CipherSuites, Curves: tls.Curves},
 		IPv6:        k.IPv6,
 		Metrics:     k.Metrics,
+		Application: k.Application,
 		AccessLog:   ir.AccessLog(p.snap.Mesh.AccessLog),
 	}
 	if k.Finished {
@@ -166,6 +171,9 @@ func (p *Planner) Plan(k Key) ir.Proxy {
 	b.trace(proxy.Outbound, proxy.Inbound)
 	if k.Metrics {
 		b.addCluster(ir.Cluster{Name: names.ClusterMetrics, Kind: ir.Admin})
+		if port := k.Application.Port; port != 0 {
+			b.addCluster(ir.Cluster{Name: names.ClusterOwnMetrics, Kind: ir.Figures, Port: port})
+		}
 	}
 	proxy.RouteConfigs, proxy.Clusters, proxy.Trusts = b.collect()
 	return proxy

@@ -9,13 +9,6 @@ import (
 	"openservicemesh.io/osm/internal/core/snapshot"
 )
 
-// reservedPorts are the sidecar's own. A Service that leads to one would open the sidecar's admin interface, or a way
-// around its authorization, to everybody who may call the Service.
-var reservedPorts = []uint16{
-	names.PortEnvoyAdmin, names.PortOutbound, names.PortInbound, names.PortEnvoyMetrics, names.PortProbeLiveness,
-	names.PortProbeReadiness, names.PortProbeStartup, names.PortHealthcheck, names.PortSidecarReady,
-}
-
 // compilePorts decides which ports of each service the mesh carries, and reports the others.
 func (p *Planner) compilePorts() {
 	p.ports = make(map[meshid.Service][]snapshot.ServicePort, len(p.snap.Services))
@@ -62,7 +55,7 @@ func unusable(port snapshot.ServicePort, byTarget map[uint16]snapshot.ServicePor
 	switch {
 	case port.Protocol == meshid.Unsupported:
 		return "UnsupportedProtocol", "its appProtocol is none of http, grpc, tcp and tcp-server-first"
-	case slices.Contains(reservedPorts, port.TargetPort):
+	case names.IsSidecarPort(port.TargetPort):
 		return "ReservedPort", fmt.Sprintf("its target port %d belongs to the sidecar; let the application listen elsewhere", port.TargetPort)
 	case shared && first.Protocol != port.Protocol:
 		return "ProtocolConflict", fmt.Sprintf("port %d has the same target port %d and speaks %s, this one %s; one target port speaks one protocol",

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -12,6 +11,7 @@ import (
 	"openservicemesh.io/osm/internal/core/capture"
 	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/core/probe"
+	"openservicemesh.io/osm/internal/core/scrape"
 )
 
 // Output is an injected pod.
@@ -72,11 +72,7 @@ func (in *injection) clean() error {
 	in.warnings = append(in.warnings, restoreProbes(spec, remembered)...)
 	delete(in.pod.Labels, names.LabelProxyUUID)
 	delete(in.pod.Annotations, names.AnnotationEnvoyBootstrap)
-	if in.pod.Annotations[names.AnnotationScrapePort] == strconv.Itoa(names.PortEnvoyMetrics) {
-		for _, key := range []string{names.AnnotationScrape, names.AnnotationScrapePort, names.AnnotationScrapePath} {
-			delete(in.pod.Annotations, key)
-		}
-	}
+	in.pod.Annotations = scrape.Withdraw(in.pod.Annotations)
 	return nil
 }
 
@@ -133,24 +129,15 @@ func (in *injection) identify() error {
 // cluster is "<serviceaccount>.<namespace>".
 func (in *injection) cluster() string { return in.account + "." + in.ns.Name }
 
-// observe announces the sidecar's metrics unless the application announces its own, which are never overwritten.
+// observe sends Prometheus to the sidecar, which answers for the application too.
 func (in *injection) observe() error {
 	on, err := MetricsEnabled(in.ns)
 	if err != nil || !on {
 		return err
 	}
-	wanted := map[string]string{
-		names.AnnotationScrape: "true", names.AnnotationScrapePort: strconv.Itoa(names.PortEnvoyMetrics), names.AnnotationScrapePath: names.PathPrometheusStats,
-	}
-	for key, value := range wanted {
-		if own, ok := in.pod.Annotations[key]; ok && own != value {
-			in.warnings = append(in.warnings, fmt.Sprintf("the pod's own annotations %s… are kept, so the sidecar's metrics (port %d) are not announced", names.AnnotationScrape[:len("prometheus.io/")], names.PortEnvoyMetrics))
-			return nil
-		}
-	}
-	for key, value := range wanted {
-		set(&in.pod.Annotations, key, value)
-	}
+	var warnings []string
+	in.pod.Annotations, warnings = scrape.Announce(in.pod.Annotations, in.pod.Spec.Containers)
+	in.warnings = append(in.warnings, warnings...)
 	return nil
 }
 

@@ -138,8 +138,16 @@ type Pod struct {
 	NodeIPs []netip.Addr
 	// Scrape is whether prometheus.io/scrape is true.
 	Scrape bool
+	// Metrics is where the application shows its own metrics, for its sidecar to add them to its own; zero when it has none.
+	Metrics MetricsSource
 	// Finished is whether every container of the application has ended for good and only the sidecar keeps the pod running.
 	Finished bool
+}
+
+// MetricsSource is a page of an application, at a port of its own pod.
+type MetricsSource struct {
+	Port uint16
+	Path string
 }
 
 // Endpoint is one address of a service port.

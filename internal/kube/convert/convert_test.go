@@ -93,6 +93,12 @@ func TestPodOf(t *testing.T) {
 		{"no address yet", func(p *corev1.Pod) { p.Status.PodIP, p.Status.Phase = "", corev1.PodPending }, func(p *Pod) { p.IPs = nil }},
 		{"scraped", func(p *corev1.Pod) { p.Annotations = map[string]string{"prometheus.io/scrape": "true"} }, func(p *Pod) { p.Scrape = true }},
 		{"not scraped", func(p *corev1.Pod) { p.Annotations = map[string]string{"prometheus.io/scrape": "maybe"} }, func(*Pod) {}},
+		{"scraped for both", func(p *corev1.Pod) {
+			p.Annotations = map[string]string{"prometheus.io/scrape": "true", "openservicemesh.io/application-metrics": `{"port":8080,"path":"/m"}`}
+		}, func(p *Pod) { p.Scrape, p.Metrics = true, snapshot.MetricsSource{Port: 8080, Path: "/m"} }},
+		{"the page of the sidecar itself", func(p *corev1.Pod) {
+			p.Annotations = map[string]string{"openservicemesh.io/application-metrics": `{"port":15000,"path":"/config_dump"}`}
+		}, func(*Pod) {}},
 		{"container ports", func(p *corev1.Pod) {
 			p.Spec.Containers = []corev1.Container{
 				{Ports: []corev1.ContainerPort{{Name: "web", ContainerPort: 80}, {ContainerPort: 81}, {Name: "dns", ContainerPort: 53, Protocol: corev1.ProtocolUDP}}},

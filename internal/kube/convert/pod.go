@@ -8,6 +8,7 @@ import (
 
 	"openservicemesh.io/osm/internal/core/meshid"
 	"openservicemesh.io/osm/internal/core/names"
+	"openservicemesh.io/osm/internal/core/scrape"
 	"openservicemesh.io/osm/internal/core/snapshot"
 )
 
@@ -27,13 +28,15 @@ func PodOf(in *corev1.Pod) (Pod, bool) {
 	if account == "" {
 		account = "default"
 	}
-	scrape, _ := strconv.ParseBool(in.Annotations[names.AnnotationScrape])
+	scraped, _ := strconv.ParseBool(in.Annotations[names.AnnotationScrape])
+	source, _ := scrape.Read(in.Annotations)
 	out := Pod{Pod: snapshot.Pod{
 		ID:        meshid.Pod{Namespace: in.Namespace, Name: in.Name, UID: string(in.UID)},
 		Identity:  meshid.Identity{Namespace: in.Namespace, ServiceAccount: account},
 		ProxyUUID: in.Labels[names.LabelProxyUUID],
 		Labels:    maps.Clone(in.Labels),
-		Scrape:    scrape,
+		Scrape:    scraped,
+		Metrics:   snapshot.MetricsSource(source),
 		Finished:  finished(in),
 	}}
 	texts := make([]string, 0, len(in.Status.PodIPs))

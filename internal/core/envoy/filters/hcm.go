@@ -82,14 +82,18 @@ func normalize(m *hcmv3.HttpConnectionManager) {
 	m.PathWithEscapedSlashesAction = hcmv3.HttpConnectionManager_UNESCAPE_AND_FORWARD
 }
 
-// MetricsManager is the connection manager of the metrics listener, with its routes inside it.
-func MetricsManager(routes *routev3.RouteConfiguration) *listenerv3.Filter {
+// MetricsManager is the connection manager of the metrics listener, with its routes inside it; figures is whether one of them
+// adds the application's.
+func MetricsManager(routes *routev3.RouteConfiguration, figures bool) *listenerv3.Filter {
 	m := &hcmv3.HttpConnectionManager{
 		StatPrefix:            statPrefixMetrics,
 		RouteSpecifier:        &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: routes},
 		HttpFilters:           []*hcmv3.HttpFilter{router()},
 		Http2ProtocolOptions:  &corev3.Http2ProtocolOptions{MaxConcurrentStreams: wrapperspb.UInt32(maxConcurrentStreams)},
 		InternalAddressConfig: &hcmv3.HttpConnectionManager_InternalAddressConfig{},
+	}
+	if figures {
+		m.HttpFilters = []*hcmv3.HttpFilter{addFigures(), router()}
 	}
 	boundHeaders(m)
 	normalize(m)
