@@ -25,10 +25,10 @@ func (b *bench) profileCPU(ctx context.Context, name string) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
 		defer close(done)
-		b.fetch(ctx, file, fmt.Sprintf("/debug/pprof/profile?seconds=%d", int(profileSeconds.Seconds())))
+		b.fetch(ctx, file, fmt.Sprintf("/debug/pprof/profile?seconds=%d", int(profileLength.Seconds())))
 	}()
 	return func() {
-		if left := profileSeconds - time.Since(began); left > 0 {
+		if left := profileLength - time.Since(began); left > 0 {
 			time.Sleep(left + time.Second)
 		}
 		cancel()
@@ -36,8 +36,8 @@ func (b *bench) profileCPU(ctx context.Context, name string) (stop func()) {
 	}
 }
 
-// profileSeconds is how long each CPU profile is.
-const profileSeconds = 5 * time.Second
+// profileLength is how long each CPU profile is.
+const profileLength = 5 * time.Second
 
 func (b *bench) profileHeap(ctx context.Context, name string) {
 	if file := b.opts.profileFile(name); file != "" {

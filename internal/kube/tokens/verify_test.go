@@ -87,8 +87,8 @@ func (c *cluster) sign(claims any) string {
 	return token
 }
 
-// ask returns the error and how often the API server had to judge.
-func (c *cluster) ask(token string) (error, int) {
+// ask returns how often the API server had to judge, and the error.
+func (c *cluster) ask(token string) (int, error) {
 	c.t.Helper()
 	before := c.server.asked
 	peer, err := c.auth.Authenticate(c.t.Context(), token)
@@ -98,12 +98,12 @@ func (c *cluster) ask(token string) (error, int) {
 		require.Zero(c.t, peer)
 		require.NotContains(c.t, err.Error(), token)
 	}
-	return err, c.server.asked - before
+	return c.server.asked - before, err
 }
 
 func (c *cluster) accepts(token string) {
 	c.t.Helper()
-	err, asked := c.ask(token)
+	asked, err := c.ask(token)
 	require.NoError(c.t, err)
 	require.Zero(c.t, asked, "no call to the API server")
 }
@@ -111,7 +111,7 @@ func (c *cluster) accepts(token string) {
 // refuses says whether the API server was asked before.
 func (c *cluster) refuses(token string, asked int, text string) {
 	c.t.Helper()
-	err, n := c.ask(token)
+	n, err := c.ask(token)
 	require.Equal(c.t, codes.Unauthenticated, status.Code(err), "%v", err)
 	require.ErrorContains(c.t, err, text)
 	require.Equal(c.t, asked, n, "reviews: %v", err)
@@ -198,7 +198,7 @@ func TestClocksMayDiffer(t *testing.T) {
 		c.refuses(token, 1, "API server says no")
 	}
 	c.server.answer = good()
-	err, asked := c.ask(token)
+	asked, err := c.ask(token)
 	require.NoError(t, err)
 	require.Equal(t, 1, asked)
 }
@@ -315,7 +315,7 @@ func TestKeysThatCannotBeRead(t *testing.T) {
 			c.server.answer = good()
 			c.issuer.Fail(err)
 			token := c.sign(c.claims())
-			got, asked := c.ask(token)
+			asked, got := c.ask(token)
 			require.NoError(t, got, "the API server judges")
 			require.Equal(t, 1, asked)
 			c.issuer.Fail(nil)
@@ -342,7 +342,7 @@ func TestKeysThatCannotBeRead(t *testing.T) {
 		c.now = c.now.Add(keysStale - time.Second)
 		c.accepts(token)
 		c.now = c.now.Add(time.Second)
-		err, _ := c.ask(token)
+		_, err := c.ask(token)
 		require.Equal(t, codes.Unavailable, status.Code(err))
 	})
 	t.Run("unusable", func(t *testing.T) {
