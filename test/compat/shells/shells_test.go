@@ -160,9 +160,15 @@ zpty -d z
 `)
 	offers(t, func(line string) string {
 		var found []string
-		for _, l := range strings.Split(m.succeeds("zsh", "-f", script, line), "\n") {
-			if _, offer, ok := strings.Cut(strings.TrimRight(l, "\r"), "OFFER:"); ok {
-				found = append(found, offer)
+		// A key that comes before zsh's line editor has taken over the terminal is lost, as on any terminal.
+		for range 5 {
+			for _, l := range strings.Split(m.succeeds("zsh", "-f", script, line), "\n") {
+				if _, offer, ok := strings.Cut(strings.TrimRight(l, "\r"), "OFFER:"); ok {
+					found = append(found, offer)
+				}
+			}
+			if len(found) > 0 {
+				break
 			}
 		}
 		slices.Sort(found)
