@@ -88,8 +88,11 @@ func rootState(t *testing.T, name, want string) {
 		if err == nil {
 			err = json.Unmarshal([]byte(out), &st)
 		}
-		if err != nil || st.State != want {
-			return fmt.Errorf("%s is not %s: %v %s", name, want, err, out)
+		if err != nil {
+			return err
+		}
+		if st.State != want {
+			return fmt.Errorf("%s is not %s: %s", name, want, out)
 		}
 		return nil
 	})
