@@ -166,6 +166,14 @@ func (b *bench) joinStorm(ctx context.Context) error {
 	return nil
 }
 
+// cost reports a repeated change: how long it took, the bytes that each receiver got, and the controller's CPU.
+func (b *bench) cost(what string, bytes report.Row, all []measured) {
+	b.times(what, all)
+	bytes.Figure, bytes.Runs = perReceiver(all), len(all)
+	b.row(bytes)
+	b.cpuRow("controller CPU for that", all)
+}
+
 func (b *bench) endpoint(ctx context.Context) error {
 	stop := b.profileCPU(ctx, "endpoint.cpu")
 	all, err := b.repeat(b.pods, "EDS", func(int) error { return b.flap(ctx) })
@@ -173,9 +181,7 @@ func (b *bench) endpoint(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.times("one endpoint changes, last acknowledgement", all)
-	b.row(report.Row{Name: "bytes per affected sidecar for that", Figure: perReceiver(all), Unit: "B", Must: 1700, Aim: 600, Runs: len(all)})
-	b.cpuRow("controller CPU for that", all)
+	b.cost("one endpoint changes, last acknowledgement", report.Row{Name: "bytes per affected sidecar for that", Unit: "B", Must: 1700, Aim: 600}, all)
 	return nil
 }
 
@@ -189,9 +195,7 @@ func (b *bench) policy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.times("policy for all, last acknowledgement", all)
-	b.row(report.Row{Name: "bytes per sidecar for that", Figure: perReceiver(all), Unit: "B", Runs: len(all)})
-	b.cpuRow("controller CPU for that", all)
+	b.cost("policy for all, last acknowledgement", report.Row{Name: "bytes per sidecar for that", Unit: "B"}, all)
 	return nil
 }
 
@@ -278,9 +282,7 @@ func (b *bench) reconnect(context.Context) error {
 		}
 		all = append(all, m)
 	}
-	b.times("all reconnect, last complete", all)
-	b.row(report.Row{Name: "bytes resent to each on reconnect", Figure: perReceiver(all), Unit: "B", Must: 1000, Aim: 500, Runs: len(all)})
-	b.cpuRow("controller CPU for that", all)
+	b.cost("all reconnect, last complete", report.Row{Name: "bytes resent to each on reconnect", Unit: "B", Must: 1000, Aim: 500}, all)
 	return nil
 }
 
