@@ -23,7 +23,6 @@ import (
 	"openservicemesh.io/osm/internal/core/meshid"
 	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/core/snapshot"
-	"openservicemesh.io/osm/internal/pipeline"
 	"openservicemesh.io/osm/internal/testkit/freeport"
 	"openservicemesh.io/osm/internal/testkit/xdstest"
 	"openservicemesh.io/osm/internal/xds"
@@ -122,17 +121,7 @@ func callsOf(t *testing.T, roots []byte, http, bytes uint32, accounts []string) 
 		parts.Pods = append(parts.Pods, &snapshot.Pod{ID: meshid.Pod{Namespace: "bookstore", Name: a, UID: a}, ProxyUUID: a,
 			Identity: meshid.Identity{Namespace: "bookstore", ServiceAccount: a}, Labels: map[string]string{"app": "bookstore"}})
 	}
-	view, err := pipeline.New(roots).Apply(snapshot.New(parts), snapshot.Changed{Config: true})
-	require.NoError(t, err)
-	require.Empty(t, view.Findings())
-	key, ok := view.Place(client)
-	require.True(t, ok)
-	var out []*envoy.Resource
-	for _, typ := range []envoy.TypeURL{envoy.Cluster, envoy.Route, envoy.Secret} {
-		out = append(out, view.Config(key).List(typ)...)
-	}
-	l := &listenerv3.Listener{}
-	require.NoError(t, view.Config(key).Get(envoy.Listener, names.ListenerOutbound).Body.UnmarshalTo(l))
+	out, l := configOf(t, roots, parts, client, names.ListenerOutbound)
 	l.Address = loopback(http)
 	l.AdditionalAddresses = []*listenerv3.AdditionalAddress{{Address: loopback(bytes)}}
 	return append(out, xdstest.Encode(envoy.Listener, l.Name, l))

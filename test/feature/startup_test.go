@@ -116,17 +116,7 @@ func inboundOnly(t *testing.T, roots []byte, ip string, port uint16) []*envoy.Re
 		Rules:       []access.TrafficTargetRule{{Kind: "HTTPRouteGroup", Name: "g", Matches: []string{"all"}}}}}
 	target.Namespace, target.Name = "bookstore", "t"
 	parts.Policies = snapshot.NewPolicies(map[string][]snapshot.Object{"HTTPRouteGroup": {group}, "TrafficTarget": {target}})
-	view, err := pipeline.New(roots).Apply(snapshot.New(parts), snapshot.Changed{Config: true})
-	require.NoError(t, err)
-	require.Empty(t, view.Findings())
-	key, ok := view.Place(storePod)
-	require.True(t, ok)
-	var out []*envoy.Resource
-	for _, typ := range []envoy.TypeURL{envoy.Cluster, envoy.Route, envoy.Secret} {
-		out = append(out, view.Config(key).List(typ)...)
-	}
-	l := &listenerv3.Listener{}
-	require.NoError(t, view.Config(key).Get(envoy.Listener, names.ListenerInbound).Body.UnmarshalTo(l))
+	out, l := configOf(t, roots, parts, storePod, names.ListenerInbound)
 	l.Address.GetSocketAddress().Address = ip
 	l.Address.GetSocketAddress().PortSpecifier = &corev3.SocketAddress_PortValue{PortValue: uint32(port)}
 	return append(out, xdstest.Encode(envoy.Listener, l.Name, l))
@@ -222,4 +212,21 @@ func (c *clientCA) call(address, principal string) string {
 	}
 	defer func() { _ = resp.Body.Close() }()
 	return strconv.Itoa(resp.StatusCode)
+}
+
+// configOf returns what the sidecar of a pod of the snapshot gets: one listener, decoded, and all that it refers to.
+func configOf(t *testing.T, roots []byte, parts snapshot.Parts, pod meshid.Pod, listener string) ([]*envoy.Resource, *listenerv3.Listener) {
+	t.Helper()
+	view, err := pipeline.New(roots).Apply(snapshot.New(parts), snapshot.Changed{Config: true})
+	require.NoError(t, err)
+	require.Empty(t, view.Findings())
+	key, ok := view.Place(pod)
+	require.True(t, ok)
+	var out []*envoy.Resource
+	for _, typ := range []envoy.TypeURL{envoy.Cluster, envoy.Route, envoy.Secret} {
+		out = append(out, view.Config(key).List(typ)...)
+	}
+	l := &listenerv3.Listener{}
+	require.NoError(t, view.Config(key).Get(envoy.Listener, listener).Body.UnmarshalTo(l))
+	return out, l
 }
