@@ -91,6 +91,8 @@ func (o Options) contents(ctx context.Context) ([]content, error) {
 		switch {
 		case s.Name == Envoy:
 			c, err = envoyContent(ctx, s, o.Arch, o.Cache)
+		case s.Name == openBao:
+			c, err = openBaoContent(ctx, s, o.Arch, o.Cache)
 		case len(s.Machine) > 0:
 			c, err = machineContent(s, o.Arch, o.Module.Version)
 		default:

