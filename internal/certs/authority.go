@@ -44,6 +44,7 @@ type Warner interface {
 type Secrets interface {
 	Get(ctx context.Context, name string, opts metav1.GetOptions) (*corev1.Secret, error)
 	Create(ctx context.Context, s *corev1.Secret, opts metav1.CreateOptions) (*corev1.Secret, error)
+	Update(ctx context.Context, s *corev1.Secret, opts metav1.UpdateOptions) (*corev1.Secret, error)
 	List(ctx context.Context, opts metav1.ListOptions) (*corev1.SecretList, error)
 	Watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error)
 }
@@ -64,7 +65,7 @@ type Config struct {
 	Log     *slog.Logger
 	// Metrics may be nil.
 	Metrics Observer
-	// Events is told when a changed Secret cannot be used; nil means the log only.
+	// Events is told when a changed Secret cannot be used, and when no certificates are issued; nil means the log only.
 	Events Warner
 	// Now defaults to time.Now.
 	Now func() time.Time
@@ -86,6 +87,7 @@ type Authority struct {
 	roots    atomic.Pointer[Roots]
 	// reading keeps readings of the objects, and changing changes of trust, one after the other.
 	reading, changing sync.Mutex
+	outage            outage
 
 	bundleChanged, signerChanged, rootsChanged broadcast
 }

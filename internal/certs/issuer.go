@@ -25,6 +25,8 @@ type Issuer struct {
 	authority   *Authority
 	trustDomain meshid.TrustDomain
 	validity    atomic.Int64
+	// life is how long the last certificate was to live when it was issued: an authority may give less than was asked for.
+	life atomic.Int64
 }
 
 // NewIssuer returns an issuer whose certificates live for 24h until SetValidity says otherwise.
@@ -57,7 +59,7 @@ func (i *Issuer) Issue(ctx context.Context, id meshid.Identity) (*envoy.Resource
 		return nil, time.Time{}, err
 	}
 	validity := time.Duration(i.validity.Load())
-	l, err := i.authority.issue(ctx, validity, func(w pki.Window) (*x509.Certificate, error) {
+	l, err := i.authority.issueSettled(ctx, validity, func(w pki.Window) (*x509.Certificate, error) {
 		return pki.Workload(id, i.trustDomain, w)
 	})
 	if err != nil {
@@ -67,7 +69,17 @@ func (i *Issuer) Issue(ctx context.Context, id meshid.Identity) (*envoy.Resource
 	if err != nil {
 		return nil, time.Time{}, errcode.Errorf(errcode.IssuingCert, "cannot encode the certificate of %s: %w", id, err)
 	}
-	return res, renewAt(l.Root, l.NotAfter, validity, rand.Float64()), nil
+	i.life.Store(int64(i.authority.life(l)))
+	return res, renewAt(l.Root, l.NotAfter, i.lifetime(), rand.Float64()), nil
+}
+
+// lifetime is how long certificates live from their issue on: what MeshConfig asks for, or less if the authority gives less.
+func (i *Issuer) lifetime() time.Duration {
+	validity, life := time.Duration(i.validity.Load()), time.Duration(i.life.Load())
+	if life > 0 {
+		return min(validity, life)
+	}
+	return validity
 }
 
 // Current reports whether a certificate that Issue of any replica gave the version to is still good, and when it should be
@@ -87,7 +99,7 @@ func (i *Issuer) Current(_ meshid.Identity, version string) (time.Time, bool) {
 	if !now.Before(notAfter) || notAfter.After(now.Add(validity+pki.Backdate)) {
 		return time.Time{}, false
 	}
-	return renewAt(r.Cert, notAfter, validity, rand.Float64()), true
+	return renewAt(r.Cert, notAfter, i.lifetime(), rand.Float64()), true
 }
 
 // ParseVersion takes a version that Issue gave apart: the id of the root that signed the certificate, and its end.

@@ -21,7 +21,7 @@ import (
 
 // Roots is what the objects come to at one moment. Immutable.
 type Roots struct {
-	// On is whether the mesh takes its roots from MeshRootCertificates, as its MeshConfig says.
+	// On is whether the mesh takes its roots from MeshRootCertificates: its MeshConfig says so, and it signs with keys of its own.
 	On      bool
 	Objects []rootplan.Object
 	rootplan.Choice
@@ -29,6 +29,8 @@ type Roots struct {
 	byName map[string]*signer.Root
 	// secrets are the names of the Secrets behind the objects.
 	secrets []string
+	// leftBehind are objects whose roots an authority outside would not know, although certificates of them may be in use.
+	leftBehind []string
 }
 
 // Object finds one by its name.
@@ -68,6 +70,9 @@ func (a *Authority) readRoots(ctx context.Context) (*Roots, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot list the MeshRootCertificates of namespace %s: %w", a.cfg.Namespace, err)
 	}
+	if a.outside() {
+		return a.withoutEffect(list), nil
+	}
 	for i := range list.Items {
 		if err := a.readObject(ctx, out, &list.Items[i]); err != nil {
 			return nil, err
@@ -106,8 +111,7 @@ func (a *Authority) readObject(ctx context.Context, out *Roots, u *unstructured.
 	case message != "":
 		o.Problem = rootplan.Problem{Reason: reason, Message: message}
 	case mrc.Spec.Provider.Tresor == nil:
-		o.Problem = rootplan.Problem{Reason: "ProviderNotAvailable",
-			Message: "spec.provider: only tresor is available for MeshRootCertificates in this version"}
+		o.Problem = anotherProvider(&mrc.Spec.Provider)
 	case o.Role == config.RoleInactive && !rootplan.InUse(o):
 		// Nobody needs it, so its Secret is neither read nor made.
 	default:
@@ -179,6 +183,9 @@ func (a *Authority) openRoot(ctx context.Context, r *Roots) (*signer.Root, error
 		}
 		o, _ := r.Object(r.Signer)
 		return nil, errcode.Errorf(errcode.InvalidCA, "MeshRootCertificate %s/%s, which signs, cannot be used: %s", a.cfg.Namespace, o.Name, o.Problem.Message)
+	}
+	if len(r.leftBehind) > 0 {
+		return a.changeProvider(ctx, r.leftBehind)
 	}
 	if root := r.byName[r.Target]; r.On && root != nil {
 		_, err := a.cfg.Secrets.Get(ctx, a.cfg.SecretName, metav1.GetOptions{})

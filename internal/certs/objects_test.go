@@ -83,6 +83,12 @@ func (w *objectsWorld) create(name, role, secret string) {
 	require.NoError(w.t, err)
 }
 
+func (w *objectsWorld) flag(on bool) {
+	w.t.Helper()
+	_, err := w.dynamic.Resource(configapi.MeshConfigs).Namespace("osm-system").Update(w.ctx, meshConfigWith(on), metav1.UpdateOptions{})
+	require.NoError(w.t, err)
+}
+
 func (w *objectsWorld) role(name, role string) {
 	w.t.Helper()
 	_, err := w.dynamic.Resource(configapi.MeshRootCertificates).Namespace("osm-system").Patch(w.ctx, name, types.MergePatchType,
@@ -212,8 +218,7 @@ func TestTheFlagGoesOnLater(t *testing.T) {
 	a := w.replica("c0", rootplan.ComponentController, true, map[string][]string{rootplan.ComponentController: {"c0"}})
 	root, bundle, signs := a.RootID(), a.TrustBundle(), a.SignerChanged()
 	require.Empty(t, w.status("first").State)
-	_, err := w.dynamic.Resource(configapi.MeshConfigs).Namespace("osm-system").Update(w.ctx, meshConfigWith(true), metav1.UpdateOptions{})
-	require.NoError(t, err)
+	w.flag(true)
 	w.becomes("first", "active")
 	require.Equal(t, root, a.RootID())
 	require.Equal(t, bundle, a.TrustBundle())

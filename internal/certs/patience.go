@@ -3,10 +3,12 @@ package certs
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
 
+	"openservicemesh.io/osm/internal/obs"
 	"openservicemesh.io/osm/internal/obs/errcode"
 )
 
@@ -15,6 +17,9 @@ const (
 	startPatience = time.Minute
 	startPause    = 500 * time.Millisecond
 )
+
+// certificateCodes is how error codes about certificates begin.
+const certificateCodes = "E40"
 
 // Patiently repeats the first talks with the API server for a while, until one succeeds. It gives up at once when the
 // error is Permanent.
@@ -36,8 +41,19 @@ func Patiently(ctx context.Context, log *slog.Logger, try func() error) error {
 // a root does not become usable by waiting.
 func Permanent(err error) error {
 	switch errcode.Of(err) {
-	case errcode.FetchingCertSecret, errcode.CreatingCertSecret, "":
+	case errcode.FetchingCertSecret, errcode.CreatingCertSecret, errcode.FetchingRootCert, errcode.IssuingCert, errcode.CreatingCertReq, "":
 		return nil
 	}
 	return err
+}
+
+// EventReason is the reason of the event that tells why a program did not start.
+func EventReason(err error) string {
+	switch code := errcode.Of(err); {
+	case code == errcode.IssuingCert, code == errcode.FetchingRootCert, code == errcode.CreatingCertReq:
+		return obs.ReasonCertificateIssuanceFailure
+	case strings.HasPrefix(string(code), certificateCodes) && Permanent(err) != nil:
+		return obs.ReasonInvalidCertificateManager
+	}
+	return obs.ReasonInitializationError
 }

@@ -102,6 +102,16 @@ func (t *trust) forget(now time.Time) *trust {
 	return newTrust(n, now)
 }
 
+// settled reports whether everybody trusts c: it has been trusted for the overlap.
+func (t *trust) settled(c *x509.Certificate) bool {
+	return slices.ContainsFunc(t.signer.Trusted, c.Equal) || t.retired != nil && slices.ContainsFunc(t.retired.Trusted, c.Equal)
+}
+
+// knows reports whether c is trusted here.
+func (t *trust) knows(c *x509.Certificate) bool {
+	return t.settled(c) || t.next != nil && slices.ContainsFunc(t.next.Trusted, c.Equal)
+}
+
 // accepts reports whether certificates of the root named id are as good as newly issued ones.
 func (t *trust) accepts(id string) bool {
 	return id == t.signer.ID || t.next != nil && id == t.next.ID

@@ -105,6 +105,11 @@ func (a *Authority) see(ctx context.Context, s *corev1.Secret) {
 	}
 	a.changing.Lock()
 	defer a.changing.Unlock()
+	a.take(r)
+}
+
+// take begins to trust what the Secret says; the caller holds changing.
+func (a *Authority) take(r *signer.Root) {
 	t := a.trust.Load().offer(r, a.now())
 	if t == nil {
 		return

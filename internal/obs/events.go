@@ -18,6 +18,7 @@ const (
 	ReasonInitializationError        = "FatalInitializationError"
 	ReasonInvalidCertificateManager  = "FatalInvalidCertificateManager"
 	ReasonCertificateIssuanceFailure = "FatalCertificateIssuanceFailure"
+	ReasonCertificateIssuanceRefused = "CertificateIssuanceFailure"
 	ReasonCertificateRotationFailure = "CertificateRotationFailure"
 )
 

@@ -29,8 +29,8 @@ var (
 )
 
 const (
-	issueTimeout = 30 * time.Second
-	issueRetry   = 2 * time.Second // after a failure, doubled up to issueRetryMax
+	issueTimeout = 45 * time.Second // longer than certificates of a new root are held back
+	issueRetry   = 2 * time.Second  // after a failure, doubled up to issueRetryMax
 	issueMax     = time.Minute
 )
 

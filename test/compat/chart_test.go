@@ -319,6 +319,24 @@ func TestRBACLeast(t *testing.T) {
 	}
 }
 
+// What certificate providers need is granted with them alone.
+func TestRBACOfProviders(t *testing.T) {
+	for set, want := range map[string][2]bool{ // may create CertificateRequests, may read the token's Secret
+		"osm.vault.secret.name=token": {},
+		"osm.certificateProvider.kind=vault,osm.vault.host=v,osm.vault.secret.name=token,osm.vault.secret.key=k": {1: true},
+		"osm.certificateProvider.kind=vault,osm.vault.host=v,osm.vault.token=t":                                  {},
+		"osm.certificateProvider.kind=cert-manager,osm.vault.secret.name=token":                                  {0: true},
+	} {
+		t.Run(set, func(t *testing.T) {
+			role := as[rbacv1.Role](t, find(t, objects(t, mustRender(t, renderOpts{sets: []string{set}}).Manifest), "Role", "osm"))
+			require.Equal(t, want[0], allows(role.Rules, "create", "cert-manager.io", "certificaterequests"))
+			require.Equal(t, want[1], slices.ContainsFunc(role.Rules, func(r rbacv1.PolicyRule) bool {
+				return slices.Contains(r.ResourceNames, "token") && slices.Equal(r.Verbs, []string{"get"})
+			}))
+		})
+	}
+}
+
 func TestHooks(t *testing.T) {
 	rel := mustRender(t, renderOpts{release: "m", sets: []string{"osm.meshName=m"}})
 	jobs := map[string]string{}

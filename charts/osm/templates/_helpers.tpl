@@ -127,10 +127,13 @@ livenessProbe:
 - --ca-bundle-secret-name={{ $o.caBundleSecretName }}
 - --trust-domain={{ $o.trustDomain }}
 {{- if eq $o.certificateProvider.kind "vault" }}
+{{- if regexMatch "[/ @?#]" $o.vault.host }}
+{{- fail (printf "osm.vault.host %q: want the host name or address of the Vault server alone; osm.vault.protocol and osm.vault.port say the rest" $o.vault.host) }}
+{{- end }}
 - --vault-host={{ required "osm.vault.host is needed when osm.certificateProvider.kind is vault" $o.vault.host }}
 - --vault-port={{ $o.vault.port }}
 - --vault-protocol={{ $o.vault.protocol }}
-- --vault-role={{ $o.vault.role }}
+- --vault-role={{ required "osm.vault.role is needed when osm.certificateProvider.kind is vault" $o.vault.role }}
 {{- if $o.vault.secret.name }}
 - --vault-token-secret-name={{ $o.vault.secret.name }}
 - --vault-token-secret-key={{ required "osm.vault.secret.key is needed with osm.vault.secret.name" $o.vault.secret.key }}

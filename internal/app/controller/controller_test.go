@@ -374,7 +374,7 @@ func TestOptions(t *testing.T) {
 		"--mesh-name is empty":                {"--osm-namespace=a", "--validator-webhook-config=b"},
 		"--osm-namespace is empty":            {"--mesh-name=a", "--validator-webhook-config=b"},
 		"--validator-webhook-config is empty": {"--mesh-name=a", "--osm-namespace=b"},
-		"--certificate-manager":               {"--mesh-name=a", "--osm-namespace=b", "--validator-webhook-config=c", "--certificate-manager=vault"},
+		"--certificate-manager":               {"--mesh-name=a", "--osm-namespace=b", "--validator-webhook-config=c", "--certificate-manager=none"},
 	} {
 		var o Options
 		fs := pflag.NewFlagSet("test", pflag.ContinueOnError)

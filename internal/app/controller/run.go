@@ -69,11 +69,7 @@ func Run(ctx context.Context, o Options, logging *obs.Logging, metrics *obs.Metr
 	p := newProgram(o, kube, dyn, logging, metrics, standardAddresses())
 	err = p.run(ctx)
 	if err != nil {
-		reason := obs.ReasonInitializationError
-		if certs.Permanent(err) != nil {
-			reason = obs.ReasonInvalidCertificateManager
-		}
-		p.podEvents().Warn(ctx, reason, err)
+		p.podEvents().Warn(ctx, certs.EventReason(err), err)
 	}
 	return err
 }
@@ -235,10 +231,15 @@ func (p *program) run(ctx context.Context) error {
 
 // certificates opens the mesh's root and issues the program's own server certificates.
 func (p *program) certificates(ctx context.Context) (webhook, ads *certs.ServerCert, err error) {
+	td := meshid.TrustDomain(p.o.Provider.TrustDomain)
+	secrets, log := p.kube.Secrets(p.o.OSMNamespace), p.logging.Logger("certs")
+	signs := p.o.Provider.Signer(certs.Access{
+		Secrets: secrets, Dynamic: p.dyn, Namespace: p.o.OSMNamespace, MeshName: p.o.MeshName, ServerName: pki.ADSName(td), Log: log,
+	})
 	err = certs.Patiently(ctx, p.log, func() (err error) {
 		p.authority, err = certs.Open(ctx, certs.Config{
-			Secrets: p.kube.Secrets(p.o.OSMNamespace), Namespace: p.o.OSMNamespace, SecretName: p.o.Provider.CABundleSecretName, MeshName: p.o.MeshName,
-			Log: p.logging.Logger("certs"), Metrics: p.metrics, Events: p.podEvents(),
+			Secrets: secrets, Namespace: p.o.OSMNamespace, SecretName: p.o.Provider.CABundleSecretName, MeshName: p.o.MeshName,
+			Provider: signs, Log: log, Metrics: p.metrics, Events: p.podEvents(),
 			Dynamic: p.dyn, ConfigName: p.o.OSMConfigName, TrustDomain: p.o.Provider.TrustDomain,
 		})
 		return err
@@ -246,16 +247,18 @@ func (p *program) certificates(ctx context.Context) (webhook, ads *certs.ServerC
 	if err != nil {
 		return nil, nil, err
 	}
-	td := meshid.TrustDomain(p.o.Provider.TrustDomain)
 	p.issuer = certs.NewIssuer(p.authority, td)
 	p.gateway = gatewaycert.New(gatewaycert.Options{
 		Secrets:   func(ns string) gatewaycert.Secrets { return p.kube.Secrets(ns) },
-		Authority: p.authority, MeshName: p.o.MeshName, Log: p.logging.Logger("certs"),
+		Authority: p.authority, MeshName: p.o.MeshName, Log: log,
 	})
-	if webhook, err = p.authority.ServerCert(ctx, pki.WebhookName(names.Validator, p.o.OSMNamespace)); err != nil {
-		return nil, nil, err
-	}
-	ads, err = p.authority.ServerCert(ctx, pki.ADSName(td))
+	err = certs.Patiently(ctx, p.log, func() error {
+		if webhook, err = p.authority.ServerCert(ctx, pki.WebhookName(names.Validator, p.o.OSMNamespace)); err != nil {
+			return err
+		}
+		ads, err = p.authority.ServerCert(ctx, pki.ADSName(td))
+		return err
+	})
 	return webhook, ads, err
 }
 

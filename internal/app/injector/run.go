@@ -58,8 +58,7 @@ func Run(ctx context.Context, o Options, logging *obs.Logging, metrics *obs.Metr
 		webhookAddr: ":" + strconv.Itoa(names.PortInjectorWebhook), healthAddr: ":" + strconv.Itoa(names.PortControllerHTTP),
 	}
 	if err := p.start(ctx); err != nil {
-		own := obs.PodClients{Pods: kube.CoreV1().Pods(o.OSMNamespace), Events: kube.CoreV1().Events(o.OSMNamespace)}
-		obs.NewPodEvents(own, o.OSMNamespace, obs.EnvInjectorPodName, names.Injector, log).Warn(ctx, obs.ReasonInitializationError, err)
+		p.podEvents().Warn(ctx, certs.EventReason(err), err)
 		return err
 	}
 	return p.run(ctx)
@@ -99,6 +98,13 @@ type program struct {
 	announcedRoots atomic.Pointer[[]byte]
 }
 
+// podEvents writes events on the program's own pod.
+func (p *program) podEvents() *obs.PodEvents {
+	ns := p.o.OSMNamespace
+	own := obs.PodClients{Pods: p.kube.CoreV1().Pods(ns), Events: p.kube.CoreV1().Events(ns)}
+	return obs.NewPodEvents(own, ns, obs.EnvInjectorPodName, names.Injector, p.log)
+}
+
 // start prepares all that can fail for good.
 func (p *program) start(ctx context.Context) error {
 	var native, sleep bool
@@ -112,10 +118,15 @@ func (p *program) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	name, certLog := pki.WebhookName(names.Injector, p.o.OSMNamespace), p.logging.Logger("certs")
+	secrets := clientset.Of(p.kube).Secrets(p.o.OSMNamespace)
+	signs := p.o.Provider.Signer(certs.Access{
+		Secrets: secrets, Dynamic: p.dyn, Namespace: p.o.OSMNamespace, MeshName: p.o.MeshName, ServerName: name, Log: certLog,
+	})
 	err = certs.Patiently(ctx, p.log, func() (err error) {
 		p.authority, err = certs.Open(ctx, certs.Config{
-			Secrets: clientset.Of(p.kube).Secrets(p.o.OSMNamespace), Namespace: p.o.OSMNamespace, SecretName: p.o.Provider.CABundleSecretName, MeshName: p.o.MeshName,
-			Log: p.logging.Logger("certs"), Metrics: p.metrics,
+			Secrets: secrets, Namespace: p.o.OSMNamespace, SecretName: p.o.Provider.CABundleSecretName, MeshName: p.o.MeshName,
+			Provider: signs, Log: certLog, Metrics: p.metrics, Events: p.podEvents(),
 			Dynamic: p.dyn, ConfigName: p.o.OSMConfigName, TrustDomain: p.o.Provider.TrustDomain,
 		})
 		return err
@@ -123,7 +134,11 @@ func (p *program) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if p.cert, err = p.authority.ServerCert(ctx, pki.WebhookName(names.Injector, p.o.OSMNamespace)); err != nil {
+	err = certs.Patiently(ctx, p.log, func() (err error) {
+		p.cert, err = p.authority.ServerCert(ctx, name)
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	mesh := podpatch.Mesh{Name: p.o.MeshName, Namespace: p.o.OSMNamespace}

@@ -66,6 +66,8 @@ type Root struct {
 	// Trusted are all certificates to trust, Cert included.
 	Trusted []*x509.Certificate
 	Signer  Signer
+	// KeyInSecret is whether the key is the CA Secret's, so that nothing but a change of the Secret changes the root.
+	KeyInSecret bool
 }
 
 // NewRoot gives the generation its name.

@@ -48,7 +48,7 @@ func (Provider) Parse(where string, data map[string][]byte, now time.Time) (*sig
 	if cert.CheckSignatureFrom(cert) != nil {
 		a.chain = []*x509.Certificate{cert}
 	}
-	return signer.NewRoot(cert, trusted, a), nil
+	return root(cert, trusted, a), nil
 }
 
 type secretParser struct{ where string }

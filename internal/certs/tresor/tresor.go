@@ -34,7 +34,13 @@ func (Provider) Create(_ context.Context, now time.Time) (*signer.Root, map[stri
 		return nil, nil, errcode.Errorf(errcode.CreatingRootCert, "cannot read back a new root: %w", err)
 	}
 	data, err := secretData(cert, key)
-	return signer.NewRoot(cert, []*x509.Certificate{cert}, &authority{cert: cert, key: key}), data, err
+	return root(cert, []*x509.Certificate{cert}, &authority{cert: cert, key: key}), data, err
+}
+
+func root(cert *x509.Certificate, trusted []*x509.Certificate, a *authority) *signer.Root {
+	r := signer.NewRoot(cert, trusted, a)
+	r.KeyInSecret = true
+	return r
 }
 
 func secretData(cert *x509.Certificate, key *ecdsa.PrivateKey) (map[string][]byte, error) {
