@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/dynamic"
 
+	"openservicemesh.io/osm/internal/certs/certmanager"
 	"openservicemesh.io/osm/internal/certs/remote"
 	"openservicemesh.io/osm/internal/certs/signer"
 	"openservicemesh.io/osm/internal/certs/tresor"
@@ -26,6 +27,9 @@ const (
 	ProviderCertManager = "cert-manager"
 )
 
+// certManagerGroup is that of cert-manager's own issuers.
+const certManagerGroup = "cert-manager.io"
+
 // Provider holds the certificate flags that osm-controller, osm-injector and osm-bootstrap share.
 type Provider struct {
 	Kind               string
@@ -41,7 +45,7 @@ type Provider struct {
 
 // Bind declares the flags on fs, with the original's names and defaults.
 func (p *Provider) Bind(fs *pflag.FlagSet) {
-	fs.StringVar(&p.Kind, "certificate-manager", ProviderTresor, "certificate provider: tresor or vault (cert-manager is not available in this version)")
+	fs.StringVar(&p.Kind, "certificate-manager", ProviderTresor, "certificate provider: tresor, vault or cert-manager")
 	fs.StringVar(&p.CABundleSecretName, "ca-bundle-secret-name", names.CABundleSecret, "Secret that holds the mesh's root certificate, and with tresor its key")
 	fs.StringVar(&p.TrustDomain, "trust-domain", names.DefaultTrustDomain, "last part of every workload's principal")
 	fs.StringVar(&p.VaultProtocol, "vault-protocol", "http", "protocol of the Vault server")
@@ -68,8 +72,7 @@ func (p *Provider) Check() error {
 	case ProviderVault:
 		return p.checkVault()
 	case ProviderCertManager:
-		return invalid("--certificate-manager %q (chart value osm.certificateProvider.kind) is not available in this version: use %q or %q",
-			p.Kind, ProviderTresor, ProviderVault)
+		return p.checkCertManager()
 	}
 	return invalid("--certificate-manager %q (chart value osm.certificateProvider.kind) is unknown: want %s, %s or %s",
 		p.Kind, ProviderTresor, ProviderVault, ProviderCertManager)
@@ -98,6 +101,20 @@ func (p *Provider) checkVault() error {
 	return nil
 }
 
+func (p *Provider) checkCertManager() error {
+	switch {
+	case p.CertManagerIssuerName == "":
+		return invalid("--cert-manager-issuer-name is empty (chart value osm.certmanager.issuerName): name the issuer")
+	case p.CertManagerIssuerGroup == "":
+		return invalid("--cert-manager-issuer-group is empty (chart value osm.certmanager.issuerGroup): want %s, or the group of an external issuer", certManagerGroup)
+	case p.CertManagerIssuerKind == "":
+		return invalid("--cert-manager-issuer-kind is empty (chart value osm.certmanager.issuerKind): want Issuer or ClusterIssuer")
+	case p.CertManagerIssuerGroup == certManagerGroup && p.CertManagerIssuerKind != "Issuer" && p.CertManagerIssuerKind != "ClusterIssuer":
+		return invalid("--cert-manager-issuer-kind %q (chart value osm.certmanager.issuerKind): want Issuer or ClusterIssuer", p.CertManagerIssuerKind)
+	}
+	return nil
+}
+
 // Access is what a provider needs of the program it works in.
 type Access struct {
 	// Secrets are those of Namespace.
@@ -115,6 +132,11 @@ func (p *Provider) Signer(a Access) signer.Provider {
 	case ProviderVault:
 		return remote.New(vault.New(vault.Options{
 			Protocol: p.VaultProtocol, Host: p.VaultHost, Port: p.VaultPort, Role: p.VaultRole, Credentials: p.credentials(a),
+		}), a.ServerName)
+	case ProviderCertManager:
+		return remote.New(certmanager.New(certmanager.Options{
+			Dynamic: a.Dynamic, Namespace: a.Namespace, MeshName: a.MeshName, Log: a.Log,
+			Issuer: certmanager.Issuer{Name: p.CertManagerIssuerName, Kind: p.CertManagerIssuerKind, Group: p.CertManagerIssuerGroup},
 		}), a.ServerName)
 	}
 	return tresor.Provider{}

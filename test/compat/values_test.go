@@ -196,6 +196,8 @@ func TestRefusedValues(t *testing.T) {
 		"osm.certificateProvider.kind=vault,osm.vault.host=vault,osm.vault.secret.name=a": "osm.vault.secret.key is needed with osm.vault.secret.name",
 		"osm.certificateProvider.kind=vault,osm.vault.host=http://vault":                  "osm.vault.host \"http://vault\": want the host name or address of the Vault server alone",
 		"osm.certificateProvider.kind=vault,osm.vault.host=vault,osm.vault.role=":         "osm.vault.role is needed when osm.certificateProvider.kind is vault",
+		"osm.certificateProvider.kind=cert-manager,osm.certmanager.issuerName=":           "osm.certmanager.issuerName is needed when osm.certificateProvider.kind is cert-manager",
+		"osm.certificateProvider.kind=cert-manager,osm.certmanager.issuerKind=issuer":     "osm.certmanager.issuerKind \"issuer\": want Issuer or ClusterIssuer",
 		"osm.injector.autoScale.minReplicas=9":                                            "osm.injector.autoScale: minReplicas is greater than maxReplicas",
 	}
 	for set, want := range cases {

@@ -141,7 +141,10 @@ livenessProbe:
 - --vault-token={{ required "osm.vault.token or osm.vault.secret.name is needed when osm.certificateProvider.kind is vault" $o.vault.token }}
 {{- end }}
 {{- else if eq $o.certificateProvider.kind "cert-manager" }}
-- --cert-manager-issuer-name={{ $o.certmanager.issuerName }}
+{{- if and (eq $o.certmanager.issuerGroup "cert-manager.io") (not (has $o.certmanager.issuerKind (list "Issuer" "ClusterIssuer"))) }}
+{{- fail (printf "osm.certmanager.issuerKind %q: want Issuer or ClusterIssuer, or set osm.certmanager.issuerGroup to that of an external issuer" $o.certmanager.issuerKind) }}
+{{- end }}
+- --cert-manager-issuer-name={{ required "osm.certmanager.issuerName is needed when osm.certificateProvider.kind is cert-manager" $o.certmanager.issuerName }}
 - --cert-manager-issuer-kind={{ $o.certmanager.issuerKind }}
 - --cert-manager-issuer-group={{ $o.certmanager.issuerGroup }}
 {{- end }}
