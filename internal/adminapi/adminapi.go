@@ -14,6 +14,14 @@ type Proxies struct {
 	Version    string  `json:"version"`
 	Generation uint64  `json:"generation"`
 	Proxies    []Proxy `json:"proxies"`
+	// Outage is that of the certificate authority; nil when certificates are issued.
+	Outage *Outage `json:"outage,omitempty"`
+}
+
+// Outage is a time in which no certificate is issued.
+type Outage struct {
+	Since time.Time `json:"since"`
+	Error string    `json:"error"`
 }
 
 // Proxy is one connected proxy.

@@ -232,12 +232,15 @@ func refusals(o *unstructured.Unstructured) []check.Condition {
 }
 
 func (a *app) proxyFacts(ctx context.Context, cluster *Cluster, f *check.Facts) error {
-	served, err := a.servedProxies(ctx, cluster)
+	pages, err := a.controllerPages(ctx, cluster)
 	if err != nil {
 		f.ProxiesUnknown = err.Error()
 	}
-	for _, p := range served {
-		f.Proxies = append(f.Proxies, p.Proxy)
+	for _, p := range pages {
+		f.Proxies = append(f.Proxies, p.page.Proxies...)
+		if p.page.Outage != nil {
+			f.Outages = append(f.Outages, check.Outage{Replica: p.replica, Outage: *p.page.Outage})
+		}
 	}
 	return nil
 }

@@ -108,11 +108,29 @@ func (a *app) proxyStatuses(ctx context.Context, cluster *Cluster) ([]proxyStatu
 }
 
 func (a *app) servedProxies(ctx context.Context, cluster *Cluster) ([]proxyStatus, error) {
+	pages, err := a.controllerPages(ctx, cluster)
+	var out []proxyStatus
+	for _, served := range pages {
+		for _, p := range served.page.Proxies {
+			out = append(out, proxyStatus{Proxy: p, Controller: served.replica, Connected: true})
+		}
+	}
+	return out, err
+}
+
+// controllerPage is what one replica of the controller tells.
+type controllerPage struct {
+	replica string
+	page    adminapi.Proxies
+}
+
+// controllerPages asks every replica. There may be pages beside an error.
+func (a *app) controllerPages(ctx context.Context, cluster *Cluster) ([]controllerPage, error) {
 	replicas, err := cluster.Kube.CoreV1().Pods(a.namespace).List(ctx, selector(names.LabelApp, names.Controller))
 	if err != nil {
 		return nil, fmt.Errorf("cannot list the controller's pods in namespace %s: %w", a.namespace, err)
 	}
-	var out []proxyStatus
+	var out []controllerPage
 	var failed []error
 	asked := 0
 	for i := range replicas.Items {
@@ -126,9 +144,7 @@ func (a *app) servedProxies(ctx context.Context, cluster *Cluster) ([]proxyStatu
 			failed = append(failed, fmt.Errorf("ask %s/%s: %w", replica.Namespace, replica.Name, err))
 			continue
 		}
-		for _, p := range page.Proxies {
-			out = append(out, proxyStatus{Proxy: p, Controller: replica.Name, Connected: true})
-		}
+		out = append(out, controllerPage{replica.Name, page})
 	}
 	if asked == 0 {
 		return nil, fmt.Errorf("no controller runs in namespace %s; name the control plane's with --osm-namespace", a.namespace)

@@ -41,6 +41,9 @@ func (p *program) proxies(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	page := adminapi.Proxies{Version: version.Version, Proxies: []adminapi.Proxy{}}
+	if since, err := p.authority.Outage(); err != nil {
+		page.Outage = &adminapi.Outage{Since: since, Error: err.Error()}
+	}
 	if v := p.view.Load(); v != nil {
 		page.Generation = v.Generation()
 	}

@@ -65,6 +65,7 @@ func All() []Check {
 		{"definitions", ControlPlane, "custom resource definitions are established and serve what is needed", false, true, definitions},
 		{"mesh-config", ControlPlane, "there is a MeshConfig", false, true, meshConfig},
 		{"root-certificate", ControlPlane, "the root certificate is valid for a while", false, true, rootCertificate},
+		{"certificates-issued", ControlPlane, "certificates are issued", false, true, certificatesIssued},
 		{"injection-webhook", ControlPlane, "new pods reach the injector", false, true, injectionWebhook},
 		{"validation-webhook", ControlPlane, "new policies reach the validator", false, true, validationWebhook},
 		{"namespace-labels", DataPlane, "namespaces say one thing about the mesh", false, true, namespaceLabels},

@@ -34,7 +34,7 @@ func root(t *testing.T, notAfter time.Time) []byte {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: now.Add(-time.Hour), NotAfter: notAfter, IsCA: true, BasicConstraintsValid: true}
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: now.Add(-365 * 24 * time.Hour), NotAfter: notAfter, IsCA: true, BasicConstraintsValid: true}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
 	require.NoError(t, err)
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
@@ -197,6 +197,9 @@ var situations = map[string]broken{
 	}, false},
 	"the Secret of the root that issues is gone": {"root-certificate", Error, []string{"in memory alone", "before the control plane restarts"}, func(_ *testing.T, f *Facts) {
 		f.Roots = []configv1alpha2.MeshRootCertificate{mrc("a", configv1alpha2.RoleActive, configv1alpha2.RootActive, "it is gone")}
+	}, false},
+	"no certificates are issued": {"certificates-issued", Error, []string{"pod osm-system/osm-controller-x", "since 2026-11-23T12:00:00Z: closed", "certificates.md"}, func(_ *testing.T, f *Facts) {
+		f.Outages = []Outage{{"osm-controller-x", adminapi.Outage{Since: now, Error: "closed"}}}
 	}, false},
 	"the root certificate's Secret is not one": {"root-certificate", Error, []string{"holds no certificate", "backup"}, func(_ *testing.T, f *Facts) { f.CA = []byte("x") }, false},
 	"the injector's webhook was deleted":       {"injection-webhook", Error, []string{"new pods get no sidecar", "osm-injector"}, func(_ *testing.T, f *Facts) { f.Mutating = nil }, false},

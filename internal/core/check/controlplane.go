@@ -21,7 +21,8 @@ import (
 	"openservicemesh.io/osm/internal/core/names"
 )
 
-// rootWarning is how long before its end a root certificate is worth a warning.
+// rootWarning is how long before its end a root certificate is worth a warning, unless a quarter of its life is less: roots of
+// other authorities often live for three months and are renewed.
 const rootWarning = 60 * 24 * time.Hour
 
 // components are the Deployments every control plane has.
@@ -113,28 +114,34 @@ func rootCertificate(f *Facts, r *report) {
 		r.warn(object, "the controller makes it when it starts: see control-plane-ready", "it does not exist, or you may not read it")
 		return
 	}
-	found := false
+	var last *x509.Certificate // those before it are trusted until the certificates they signed have ended
 	for rest := f.CA; ; {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
 			break
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			continue
-		}
-		found = true
-		left := cert.NotAfter.Sub(f.Now)
-		days := int(left.Hours() / 24)
-		switch {
-		case left <= 0:
-			r.fail(object, "replace the root (docs/guides/check.md#root-certificate)", "the root certificate ended on %s; sidecars trust nobody any more", cert.NotAfter.Format(time.DateOnly))
-		case left < rootWarning:
-			r.warn(object, "replace the root before that (docs/guides/check.md#root-certificate)", "the root certificate ends on %s, in %d days", cert.NotAfter.Format(time.DateOnly), days)
+		if err == nil && (last == nil || cert.NotAfter.After(last.NotAfter)) {
+			last = cert
 		}
 	}
-	if !found {
+	if last == nil {
 		r.fail(object, "restore it from a backup, or delete it and restart the control plane, then every application", "%s holds no certificate", names.CABundleCertKey)
+		return
+	}
+	left, day := last.NotAfter.Sub(f.Now), last.NotAfter.Format(time.DateOnly)
+	switch {
+	case left <= 0:
+		r.fail(object, "replace the root (docs/guides/check.md#root-certificate)", "the root certificate ended on %s; sidecars trust nobody any more", day)
+	case left < min(rootWarning, last.NotAfter.Sub(last.NotBefore)/4):
+		r.warn(object, "replace the root before that (docs/guides/check.md#root-certificate)", "the root certificate ends on %s, in %d days", day, int(left.Hours()/24))
+	}
+}
+
+func certificatesIssued(f *Facts, r *report) {
+	for _, o := range f.Outages {
+		r.fail("pod "+f.Namespace+"/"+o.Replica, "docs/guides/certificates.md#when-no-certificates-are-issued; sidecars keep the certificates they have until those end",
+			"no certificate has been issued since %s: %s", o.Since.Format(time.RFC3339), o.Error)
 	}
 }
 

@@ -52,6 +52,14 @@ type Facts struct {
 	// Proxies are the connected ones. ProxiesUnknown says why they are not known; empty when they are.
 	Proxies        []adminapi.Proxy
 	ProxiesUnknown string
+	// Outages are the replicas of the controller that get no certificates.
+	Outages []Outage
+}
+
+// Outage is a time in which a replica of the controller gets no certificates.
+type Outage struct {
+	Replica string
+	adminapi.Outage
 }
 
 // Definition is a CustomResourceDefinition.
