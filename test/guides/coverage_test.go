@@ -25,7 +25,7 @@ func TestTheTableOfCoverageIsTrue(t *testing.T) {
 	}
 	require.Equal(t, strings.Count(text, "`Test")-1, named, "a test is named without its folder")
 
-	for _, page := range regexp.MustCompile(`docs/guides/demos/\w+\.md`).FindAllString(text, -1) {
+	for _, page := range regexp.MustCompile(`docs/guides/demos/[\w-]+\.md`).FindAllString(text, -1) {
 		require.FileExists(t, filepath.Join("../..", page))
 	}
 	pages, err := filepath.Glob("../../docs/guides/demos/*.md")
