@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -15,6 +13,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"openservicemesh.io/osm/bench/internal/proc"
 	"openservicemesh.io/osm/internal/core/meshid"
 	"openservicemesh.io/osm/internal/core/names"
 )
@@ -89,40 +88,11 @@ func metric(ctx context.Context, name string) (float64, error) {
 	return 0, fmt.Errorf("the controller has no metric %s", name)
 }
 
-// cpu is what all its threads have used so far.
-func (c *controller) cpu() time.Duration {
-	var sum time.Duration
-	stats, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", c.cmd.Process.Pid))
-	for _, file := range stats {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			continue
-		}
-		run, _, _ := strings.Cut(string(text), " ")
-		ns, _ := strconv.ParseInt(run, 10, 64)
-		sum += time.Duration(ns)
-	}
-	return sum
-}
+// cpu is what it has used so far.
+func (c *controller) cpu() time.Duration { return proc.CPU(c.cmd.Process.Pid) }
 
 // memory returns resident memory now and at its highest, in MB.
-func (c *controller) memory() (now, peak float64) {
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.cmd.Process.Pid))
-	for line := range bytes.Lines(text) {
-		fields := strings.Fields(string(line))
-		if len(fields) < 2 {
-			continue
-		}
-		kb, _ := strconv.ParseFloat(fields[1], 64)
-		switch fields[0] {
-		case "VmRSS:":
-			now = kb / 1024
-		case "VmHWM:":
-			peak = kb / 1024
-		}
-	}
-	return now, peak
-}
+func (c *controller) memory() (now, peak float64) { return proc.Memory(c.cmd.Process.Pid) }
 
 // roots are the mesh's authority as PEM.
 func (w *world) roots(ctx context.Context) (string, error) {

@@ -10,6 +10,9 @@ import (
 	"os/exec"
 	"strings"
 	"syscall"
+	"time"
+
+	"openservicemesh.io/osm/bench/internal/proc"
 )
 
 // Remote is a fleet in a child process.
@@ -58,6 +61,9 @@ func (r *Remote) Do(words ...any) (Answer, error) {
 	}
 	return a, nil
 }
+
+// CPU is what the process has used so far.
+func (r *Remote) CPU() time.Duration { return proc.CPU(r.cmd.Process.Pid) }
 
 // End ends the process.
 func (r *Remote) End() error {
