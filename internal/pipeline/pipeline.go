@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"bytes"
-	"encoding/json"
 	"maps"
 	"net/netip"
 	"slices"
@@ -10,7 +9,6 @@ import (
 	"sync/atomic"
 
 	"openservicemesh.io/osm/internal/core/envoy"
-	"openservicemesh.io/osm/internal/core/ir"
 	"openservicemesh.io/osm/internal/core/meshid"
 	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/core/plan"
@@ -19,21 +17,24 @@ import (
 
 // Pipeline makes one View after another. Apply and SetRoots may be called from several goroutines.
 type Pipeline struct {
+	memory *envoy.Memory
+
 	mu    sync.Mutex
 	roots envoy.Bundle
 	last  *View
 }
 
 // New returns a pipeline whose sidecars will verify each other by roots.
-func New(roots envoy.Bundle) *Pipeline { return &Pipeline{roots: roots} }
+func New(roots envoy.Bundle) *Pipeline { return &Pipeline{memory: envoy.NewMemory(), roots: roots} }
 
 // Apply makes the View of a snapshot. changed says how it differs from the snapshot applied before.
 func (p *Pipeline) Apply(s *snapshot.Snapshot, changed snapshot.Changed) (*View, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	v := &View{snap: s, roots: p.roots}
+	v := &View{memory: p.memory, snap: s, roots: p.roots}
 	var err error
 	if p.last == nil || changed.Config {
+		p.memory.Age()
 		v.planner = plan.New(s)
 		v.configs = newConfigs(p.last)
 		v.endpoints, err = allEndpoints(s, p.last)
@@ -61,13 +62,14 @@ func (p *Pipeline) SetRoots(roots envoy.Bundle) *View {
 		return nil
 	}
 	v := *p.last
-	v.roots, v.configs = roots, newConfigs(nil)
+	v.roots, v.configs = roots, newConfigs(p.last)
 	p.last = &v
 	return &v
 }
 
 // View is one generation of everything proxies may be told.
 type View struct {
+	memory    *envoy.Memory
 	snap      *snapshot.Snapshot
 	planner   *plan.Planner
 	roots     envoy.Bundle
@@ -120,22 +122,15 @@ func (v *View) Config(key plan.Key) *envoy.Resources {
 }
 
 func (v *View) compute(key plan.Key, before *result) *result {
-	proxy := v.planner.Plan(key)
-	r := &result{hash: hash(proxy, v.roots)}
-	if before != nil && before.hash == r.hash {
+	var old *envoy.Resources
+	if before != nil {
+		old = before.resources
+	}
+	set, err := v.memory.Translate(v.planner.Plan(key), v.roots, old)
+	if err == nil && old != nil && set.Version == old.Version {
 		return before
 	}
-	r.resources, r.err = envoy.Translate(proxy, v.roots)
-	return r
-}
-
-// hash is over everything the translation reads.
-func hash(proxy ir.Proxy, roots envoy.Bundle) string {
-	b, err := json.Marshal(proxy)
-	if err != nil {
-		return ""
-	}
-	return envoy.Hash(append(b, roots...))
+	return &result{set, err}
 }
 
 // configs memoises the resources of every key asked for.
@@ -161,7 +156,6 @@ type entry struct {
 }
 
 type result struct {
-	hash      string
 	resources *envoy.Resources
 	err       error
 }

@@ -27,31 +27,42 @@ const (
 )
 
 func (t *translator) cluster(c ir.Cluster, tls ir.TLS) {
-	switch c.Kind {
-	case ir.Mesh:
-		t.add(Cluster, c.Name, meshCluster(c, tls),
-			Ref{Endpoint, c.Name}, Ref{Secret, c.CertSecret}, Ref{Secret, c.TrustSecret})
-	case ir.Local:
-		t.add(Cluster, c.Name, localCluster(c))
-	case ir.OriginalDst:
-		m := &clusterv3.Cluster{
-			Name:                 c.Name,
-			ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_ORIGINAL_DST},
-			LbPolicy:             clusterv3.Cluster_CLUSTER_PROVIDED,
+	from := struct {
+		Cluster ir.Cluster
+		TLS     ir.TLS
+	}{c, tls}
+	t.once(from, func() (*Resource, error) {
+		if c.Kind == ir.Mesh {
+			return NewResource(Cluster, c.Name, meshCluster(c, tls),
+				Ref{Endpoint, c.Name}, Ref{Secret, c.CertSecret}, Ref{Secret, c.TrustSecret})
 		}
-		limit(m, c.Limits)
-		t.add(Cluster, c.Name, m)
+		return NewResource(Cluster, c.Name, otherCluster(c))
+	})
+}
+
+// otherCluster is a cluster of any kind but that of services of the mesh.
+func otherCluster(c ir.Cluster) *clusterv3.Cluster {
+	switch c.Kind {
+	case ir.Local:
+		return localCluster(c)
 	case ir.DNS:
-		t.add(Cluster, c.Name, dnsCluster(c))
+		return dnsCluster(c)
 	case ir.Nowhere:
-		t.add(Cluster, c.Name, nowhere(c))
+		return nowhere(c)
 	case ir.Admin:
-		t.add(Cluster, c.Name, staticCluster(c.Name, names.PortEnvoyAdmin))
+		return staticCluster(c.Name, names.PortEnvoyAdmin)
 	case ir.Figures:
-		t.add(Cluster, c.Name, figuresCluster(c))
+		return figuresCluster(c)
 	case ir.End:
-		t.add(Cluster, c.Name, endCluster(c.Name))
+		return endCluster(c.Name)
 	}
+	m := &clusterv3.Cluster{ // ir.OriginalDst
+		Name:                 c.Name,
+		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_ORIGINAL_DST},
+		LbPolicy:             clusterv3.Cluster_CLUSTER_PROVIDED,
+	}
+	limit(m, c.Limits)
+	return m
 }
 
 func meshCluster(c ir.Cluster, tls ir.TLS) *clusterv3.Cluster {

@@ -27,6 +27,8 @@ const (
 	inspectSeconds = 5
 	// Where a port declares nothing, a client that says nothing for so long waits for a server that speaks first.
 	detectSeconds = 1
+	// The field filter_chains of a Listener.
+	fieldFilterChains = 3
 )
 
 // outbound matches connections by where they were going, which needs no look into their bytes: so a server that speaks
@@ -44,16 +46,29 @@ func (t *translator) outbound(p ir.Proxy) {
 		}
 	}
 	var refs []Ref
-	for _, c := range p.Outbound.Chains {
-		l.FilterChains = append(l.FilterChains, filterChain(c, p))
-		refs = append(refs, chainRefs(c)...)
-	}
+	t.chains(p.Outbound, p)
 	if p.Outbound.Passthrough {
 		l.DefaultFilterChain = &listenerv3.FilterChain{
 			Name: names.ChainPassthrough, Filters: []*listenerv3.Filter{filters.Passthrough(p.AccessLog)}}
 		refs = append(refs, Ref{Cluster, names.ClusterPassthrough})
 	}
-	t.add(Listener, l.Name, l, refs...)
+	t.assemble(Listener, l.Name, l, fieldFilterChains, refs...)
+}
+
+// chains encodes the filter chains of the listener that is being made.
+func (t *translator) chains(l *ir.Listener, p ir.Proxy) {
+	type rest struct {
+		Log ir.AccessLog
+		TLS ir.TLS
+	}
+	with := rest{p.AccessLog, p.TLS}
+	all(t, l.Chains, l.Shared, digestOf(with), func(c ir.Chain) {
+		from := struct {
+			Chain ir.Chain
+			With  rest
+		}{c, with}
+		t.part(fieldFilterChains, from, func() (proto.Message, []Ref) { return filterChain(c, with.Log, with.TLS), chainRefs(c) })
+	})
 }
 
 // inbound takes mutual TLS of the mesh, and what ingress policies say. Any other client matches no chain and is reset.
@@ -65,12 +80,8 @@ func (t *translator) inbound(p ir.Proxy) {
 		listenerFilter(nameTLSInspector, &tlsinspectorv3.TlsInspector{}),
 	}
 	l.ListenerFiltersTimeout = &durationpb.Duration{Seconds: inspectSeconds}
-	var refs []Ref
-	for _, c := range p.Inbound.Chains {
-		l.FilterChains = append(l.FilterChains, filterChain(c, p))
-		refs = append(refs, chainRefs(c)...)
-	}
-	t.add(Listener, l.Name, l, refs...)
+	t.chains(p.Inbound, p)
+	t.assemble(Listener, l.Name, l, fieldFilterChains)
 }
 
 func listener(name string, port uint16, ipv6 bool) *listenerv3.Listener {
@@ -85,7 +96,7 @@ func listenerFilter(name string, config proto.Message) *listenerv3.ListenerFilte
 	return &listenerv3.ListenerFilter{Name: name, ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: filters.Any(config)}}
 }
 
-func filterChain(c ir.Chain, p ir.Proxy) *listenerv3.FilterChain {
+func filterChain(c ir.Chain, log ir.AccessLog, tls ir.TLS) *listenerv3.FilterChain {
 	m := &listenerv3.FilterChainMatch{DestinationPort: wrapperspb.UInt32(uint32(c.Match.Port)), ServerNames: c.Match.ServerNames}
 	for _, a := range c.Match.Addresses {
 		m.PrefixRanges = append(m.PrefixRanges, host(a))
@@ -93,15 +104,15 @@ func filterChain(c ir.Chain, p ir.Proxy) *listenerv3.FilterChain {
 	m.PrefixRanges = append(m.PrefixRanges, ranges(c.Match.Ranges)...)
 	m.SourcePrefixRanges = ranges(c.Match.Sources)
 	outsideMatch(m, c)
-	out := &listenerv3.FilterChain{Name: c.Name, FilterChainMatch: m, Filters: filters.Network(c, p.AccessLog)}
+	out := &listenerv3.FilterChain{Name: c.Name, FilterChainMatch: m, Filters: filters.Network(c, log)}
 	switch {
 	case c.MTLS != nil && c.Side == ir.Ingress:
-		out.TransportSocket = ingressTLS(*c.MTLS, p.TLS)
+		out.TransportSocket = ingressTLS(*c.MTLS, tls)
 	case c.MTLS != nil:
 		m.TransportProtocol = transportTLS
 		alpn := cmp.Or(c.Match.ALPN, names.ALPNMesh)
 		m.ApplicationProtocols = []string{alpn}
-		out.TransportSocket = downstreamTLS(*c.MTLS, alpn, p.TLS)
+		out.TransportSocket = downstreamTLS(*c.MTLS, alpn, tls)
 	}
 	return out
 }

@@ -6,6 +6,7 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -19,27 +20,48 @@ import (
 const (
 	safeRetry  = "connect-failure,refused-stream,reset-before-request"
 	maxRetries = 2
+	// The field virtual_hosts of a RouteConfiguration.
+	fieldVirtualHosts = 2
 )
 
 func (t *translator) routeConfig(rc ir.RouteConfig, twins map[string]string) {
 	m := &routev3.RouteConfiguration{Name: rc.Name, ValidateClusters: wrapperspb.Bool(false)}
 	headers(m, rc)
-	var refs []Ref
-	for _, v := range rc.VirtualHosts {
-		m.VirtualHosts = append(m.VirtualHosts, virtualHost(v, rc, twins))
-		for _, r := range v.Routes {
-			for _, target := range r.Targets {
-				refs = append(refs, Ref{Cluster, target.Cluster})
-				if twin := twins[target.Cluster]; twin != "" {
-					refs = append(refs, Ref{Cluster, twin})
-				}
-			}
-			if r.Mirror != nil {
-				refs = append(refs, Ref{Cluster, r.Mirror.Cluster})
+	all(t, rc.VirtualHosts, rc.Shared && !rc.Inbound, digest{}, func(v ir.VirtualHost) { t.host(v, rc.Inbound, twins) })
+	t.assemble(Route, m.Name, m, fieldVirtualHosts)
+}
+
+// host encodes one virtual host of the route config that is being made.
+func (t *translator) host(v ir.VirtualHost, inbound bool, twins map[string]string) {
+	from := struct {
+		Host    ir.VirtualHost
+		Inbound bool
+		Twins   []string
+	}{Host: v, Inbound: inbound}
+	for _, r := range v.Routes {
+		for _, target := range r.Targets {
+			if twin := twins[target.Cluster]; twin != "" {
+				from.Twins = append(from.Twins, target.Cluster, twin)
 			}
 		}
 	}
-	t.add(Route, m.Name, m, refs...)
+	t.part(fieldVirtualHosts, from, func() (proto.Message, []Ref) { return virtualHost(v, inbound, twins), hostRefs(v, twins) })
+}
+
+func hostRefs(v ir.VirtualHost, twins map[string]string) []Ref {
+	var refs []Ref
+	for _, r := range v.Routes {
+		for _, target := range r.Targets {
+			refs = append(refs, Ref{Cluster, target.Cluster})
+			if twin := twins[target.Cluster]; twin != "" {
+				refs = append(refs, Ref{Cluster, twin})
+			}
+		}
+		if r.Mirror != nil {
+			refs = append(refs, Ref{Cluster, r.Mirror.Cluster})
+		}
+	}
+	return refs
 }
 
 // http2Twins maps a local cluster to the cluster that speaks HTTP/2 to the same application.
@@ -53,7 +75,7 @@ func http2Twins(clusters []ir.Cluster) map[string]string {
 	return twins
 }
 
-func virtualHost(v ir.VirtualHost, rc ir.RouteConfig, twins map[string]string) *routev3.VirtualHost {
+func virtualHost(v ir.VirtualHost, inbound bool, twins map[string]string) *routev3.VirtualHost {
 	out := &routev3.VirtualHost{Name: v.Name, Domains: v.Hosts}
 	limits := bucketsOf(v)
 	for _, r := range v.Routes {
@@ -65,7 +87,7 @@ func virtualHost(v ir.VirtualHost, rc ir.RouteConfig, twins map[string]string) *
 	if v.Access != nil {
 		out.TypedPerFilterConfig = map[string]*anypb.Any{filters.NameHTTPRBAC: filters.VirtualHostRBAC(*v.Access)}
 	}
-	if rc.Inbound {
+	if inbound {
 		out.RequestHeadersToRemove = lookalikes(v.Routes)
 	}
 	limitHost(out, v, limits)

@@ -55,12 +55,16 @@ func NewResource(t TypeURL, name string, m proto.Message, refs ...Ref) (*Resourc
 	if err != nil {
 		return nil, err
 	}
+	return newResource(t, name, b, refs), nil
+}
+
+func newResource(t TypeURL, name string, body []byte, refs []Ref) *Resource {
 	slices.SortFunc(refs, Ref.Compare)
 	return &Resource{
-		Type: t, Name: name, Version: Hash(b),
-		Body: &anypb.Any{TypeUrl: string(t), Value: b},
-		Refs: slices.Compact(refs),
-	}, nil
+		Type: t, Name: name, Version: Hash(body),
+		Body: &anypb.Any{TypeUrl: string(t), Value: body},
+		Refs: slices.Clip(slices.Compact(refs)),
+	}
 }
 
 // Hash returns the first 16 hexadecimal digits of the SHA-256 of b.
@@ -74,9 +78,13 @@ func Hash(b []byte) string {
 type Resources struct {
 	// Version is a hash over every resource's type, name and version.
 	Version string
+	list    []*Resource // what Memory.Translate made it of
 	byType  map[TypeURL][]*Resource
 	byName  map[Ref]*Resource
 }
+
+// made reports whether the set was made of this very list.
+func (r *Resources) made(of []*Resource) bool { return slices.Equal(r.list, of) }
 
 // NewResources builds the set; the order of list does not matter. Two resources of one type and name are a
 // programming error and the later one wins.

@@ -29,8 +29,14 @@ func ServiceCert(name, version string, chainPEM, keyPEM []byte) (*Resource, erro
 }
 
 func (t *translator) trust(trust ir.Trust, roots Bundle) {
-	v := &tlsv3.CertificateValidationContext{TrustedCa: inline(roots), MatchTypedSubjectAltNames: exactNames(trust.Names)}
-	t.add(Secret, trust.Secret, &tlsv3.Secret{Name: trust.Secret, Type: &tlsv3.Secret_ValidationContext{ValidationContext: v}})
+	from := struct {
+		Trust ir.Trust
+		Roots []byte
+	}{trust, roots}
+	t.once(from, func() (*Resource, error) {
+		v := &tlsv3.CertificateValidationContext{TrustedCa: inline(roots), MatchTypedSubjectAltNames: exactNames(trust.Names)}
+		return NewResource(Secret, trust.Secret, &tlsv3.Secret{Name: trust.Secret, Type: &tlsv3.Secret_ValidationContext{ValidationContext: v}})
+	})
 }
 
 func exactNames(list []string) []*tlsv3.SubjectAltNameMatcher {

@@ -13,7 +13,10 @@ type Bundle []byte
 // Translate encodes one plan. The result holds clusters, listeners, routes and validation secrets; endpoints and
 // workload certificates have lanes of their own (LoadAssignment, ServiceCert).
 func Translate(p ir.Proxy, roots Bundle) (*Resources, error) {
-	t := &translator{}
+	return NewMemory().Translate(p, roots, nil)
+}
+
+func (t *translator) proxy(p ir.Proxy, roots Bundle) {
 	for _, c := range p.Clusters {
 		t.cluster(c, p.TLS)
 	}
@@ -33,16 +36,14 @@ func Translate(p ir.Proxy, roots Bundle) (*Resources, error) {
 	for _, trust := range p.Trusts {
 		t.trust(trust, roots)
 	}
-	if t.err != nil {
-		return nil, t.err
-	}
-	return NewResources(t.out), nil
 }
 
-// translator collects resources and the first error.
+// translator collects resources and the first error. parts are those of the resource that is being made.
 type translator struct {
-	out []*Resource
-	err error
+	memory *Memory
+	out    []*Resource
+	parts  []*part
+	err    error
 }
 
 func (t *translator) add(typ TypeURL, name string, m proto.Message, refs ...Ref) {

@@ -56,6 +56,8 @@ type TLS struct {
 
 // Listener is a set of filter chains on one port, sorted by name.
 type Listener struct {
+	// Shared is whether other plans have the very same chains, at the same place in memory. It is not encoded.
+	Shared bool    `json:"-"`
 	Chains []Chain `json:"chains"`
 	// Passthrough sends what no chain matches to its original destination; without it such a connection is closed.
 	Passthrough bool `json:"passthrough,omitempty"`
@@ -144,7 +146,9 @@ type NetworkRule struct {
 
 // RouteConfig is the virtual hosts of one HTTP port.
 type RouteConfig struct {
-	Name string `json:"name"`
+	// Shared is whether other plans have the very same virtual hosts, at the same place in memory. It is not encoded.
+	Shared bool   `json:"-"`
+	Name   string `json:"name"`
 	// Inbound is whether these are the routes to the application beside the sidecar.
 	Inbound bool `json:"inbound,omitempty"`
 	// External is whether these are routes out of the mesh, where its headers have no business.

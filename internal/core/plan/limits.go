@@ -20,6 +20,10 @@ func (p *Planner) compileLimits() {
 	on, said := p.snap.Mesh.FeatureFlags[names.FlagRetryPolicy]
 	p.retries, f2 = retry.Compile(snapshot.List[*policyv1.Retry](p.snap.Policies, retry.Kind),
 		retry.Options{Off: said && !on, MeshNamespace: p.snap.Mesh.Namespace})
+	p.retrying = map[meshid.Identity]bool{}
+	for k := range p.retries {
+		p.retrying[k.Source] = true
+	}
 	p.findings = slices.Concat(p.findings, f1, f2)
 }
 

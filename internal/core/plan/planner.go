@@ -24,8 +24,8 @@ import (
 	"openservicemesh.io/osm/internal/core/snapshot"
 )
 
-// Planner is a snapshot with its policies compiled: what every proxy's plan has in common. It is immutable, so plans
-// may be made from several goroutines.
+// Planner is a snapshot with its policies compiled: what every proxy's plan has in common. Plans may be made from several
+// goroutines; parts of them may be shared with others, so nobody may change them.
 type Planner struct {
 	snap   *snapshot.Snapshot
 	splits trafficsplit.Splits
@@ -42,7 +42,9 @@ type Planner struct {
 	ingress    map[meshid.Service][]ingressbackend.Backend
 	settings   upstreamtrafficsetting.Settings
 	retries    retry.Policies
+	retrying   map[meshid.Identity]bool            // callers that retries are about
 	mirrored   map[meshid.Service][]meshid.Service // who gets copies → of whose requests
+	alike      alike
 	findings   []snapshot.Finding
 }
 
@@ -149,7 +151,7 @@ func (p *Planner) allMatches(namespace, name string) ([]ir.RouteMatch, bool) {
 
 // Plan computes the configuration of one kind of proxy.
 func (p *Planner) Plan(k Key) ir.Proxy {
-	b := &builder{planner: p, key: k, clusters: map[string]ir.Cluster{}, trusts: map[string]ir.Trust{}, routes: map[string]*ir.RouteConfig{}}
+	b := p.builder(k)
 	tls := p.tls
 	proxy := ir.Proxy{
 		Identity:    k.Identity,
@@ -165,16 +167,24 @@ func (p *Planner) Plan(k Key) ir.Proxy {
 		proxy.RouteConfigs, proxy.Clusters, proxy.Trusts = b.collect()
 		return proxy
 	}
-	proxy.Outbound = b.outbound()
+	c := p.calls(k)
+	proxy.Outbound = c.listener
 	proxy.Inbound = b.inbound()
 	b.authorizeExternally(proxy.Inbound)
-	b.trace(proxy.Outbound, proxy.Inbound)
+	b.trace(proxy.Inbound)
 	if k.Metrics {
 		b.addCluster(ir.Cluster{Name: names.ClusterMetrics, Kind: ir.Admin})
 		if port := k.Application.Port; port != 0 {
 			b.addCluster(ir.Cluster{Name: names.ClusterOwnMetrics, Kind: ir.Figures, Port: port})
 		}
 	}
-	proxy.RouteConfigs, proxy.Clusters, proxy.Trusts = b.collect()
+	routes, clusters, trusts := b.collect()
+	proxy.RouteConfigs = join(c.routes, routes, func(rc *ir.RouteConfig) string { return rc.Name })
+	proxy.Clusters = join(c.clusters, clusters, func(c *ir.Cluster) string { return c.Name })
+	proxy.Trusts = join(c.trusts, trusts, func(t *ir.Trust) string { return t.Secret })
 	return proxy
+}
+
+func (p *Planner) builder(k Key) *builder {
+	return &builder{planner: p, key: k, clusters: map[string]ir.Cluster{}, trusts: map[string]ir.Trust{}, routes: map[string]*ir.RouteConfig{}}
 }
