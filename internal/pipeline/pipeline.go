@@ -2,15 +2,11 @@ package pipeline
 
 import (
 	"bytes"
-	"maps"
-	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 
 	"openservicemesh.io/osm/internal/core/envoy"
 	"openservicemesh.io/osm/internal/core/meshid"
-	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/core/plan"
 	"openservicemesh.io/osm/internal/core/snapshot"
 )
@@ -37,10 +33,10 @@ func (p *Pipeline) Apply(s *snapshot.Snapshot, changed snapshot.Changed) (*View,
 		p.memory.Age()
 		v.planner = plan.New(s)
 		v.configs = newConfigs(p.last)
-		v.endpoints, err = allEndpoints(s, p.last)
+		v.endpoints, err = allEndpoints(v, p.last)
 	} else {
 		v.planner, v.configs = p.last.planner, p.last.configs
-		v.endpoints, err = changedEndpoints(s, p.last, changed.Endpoints)
+		v.endpoints, err = changedEndpoints(v, p.last, changed.Endpoints)
 	}
 	if err != nil {
 		return nil, err
@@ -197,95 +193,4 @@ func (c *configs) entry(key plan.Key) *entry {
 		c.byKey[key] = e
 	}
 	return e
-}
-
-type endpointSet struct {
-	addrs    []netip.AddrPort
-	resource *envoy.Resource
-}
-
-// allEndpoints encodes the addresses of every service port, taking over what the last view has.
-func allEndpoints(s *snapshot.Snapshot, last *View) (map[string]*endpointSet, error) {
-	out := make(map[string]*endpointSet, len(s.Services))
-	for _, svc := range s.Services {
-		if err := encodeService(out, s, svc, last); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
-}
-
-// changedEndpoints copies the last view's endpoints and encodes those of the services that changed.
-func changedEndpoints(s *snapshot.Snapshot, last *View, ports []meshid.ServicePort) (map[string]*endpointSet, error) {
-	out := maps.Clone(last.endpoints)
-	done := map[meshid.Service]bool{}
-	for _, p := range ports {
-		svc := s.Service(p.Service)
-		if svc == nil || done[svc.ID] {
-			continue
-		}
-		done[svc.ID] = true
-		if err := encodeService(out, s, svc, last); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
-}
-
-// encodeService encodes the clusters of one service, and of its pods that have names of their own. Ports with one target
-// port share a cluster and its addresses.
-func encodeService(out map[string]*endpointSet, s *snapshot.Snapshot, svc *snapshot.Service, last *View) error {
-	byCluster := map[string][]netip.AddrPort{}
-	add := func(id meshid.Service, port snapshot.ServicePort, addrs ...netip.AddrPort) {
-		for _, name := range clustersOf(id, port) {
-			byCluster[name] = append(byCluster[name], addrs...)
-		}
-	}
-	for _, port := range svc.Ports {
-		add(svc.ID, port) // a port without addresses is answered too
-		for _, ep := range s.Endpoints[meshid.ServicePort{Service: svc.ID, Port: port.Port}] {
-			number := ep.Addr.Port()
-			further := svc.Headless && slices.Contains(port.OtherTargets, number)
-			if further {
-				add(svc.ID, port.At(number), ep.Addr)
-			} else {
-				add(svc.ID, port, ep.Addr)
-			}
-			if svc.Headless && ep.Hostname != "" {
-				pod := names.PodService(svc.ID, ep.Hostname)
-				add(pod, port, ep.Addr)
-				if further {
-					add(pod, port.At(number), ep.Addr)
-				}
-			}
-		}
-	}
-	return encodeClusters(out, byCluster, last)
-}
-
-// clustersOf lists the clusters with a port's addresses: one that declares nothing has a twin for bytes.
-func clustersOf(id meshid.Service, port snapshot.ServicePort) []string {
-	if port.Undeclared {
-		return []string{names.UpstreamCluster(id, port.TargetPort), names.UpstreamClusterBytes(id, port.TargetPort)}
-	}
-	return []string{names.UpstreamCluster(id, port.TargetPort)}
-}
-
-func encodeClusters(out map[string]*endpointSet, byCluster map[string][]netip.AddrPort, last *View) error {
-	for name, addrs := range byCluster {
-		slices.SortFunc(addrs, netip.AddrPort.Compare)
-		addrs = slices.Compact(addrs)
-		if last != nil {
-			if e := last.endpoints[name]; e != nil && slices.Equal(e.addrs, addrs) {
-				out[name] = e
-				continue
-			}
-		}
-		res, err := envoy.LoadAssignment(name, addrs)
-		if err != nil {
-			return err
-		}
-		out[name] = &endpointSet{addrs: addrs, resource: res}
-	}
-	return nil
 }

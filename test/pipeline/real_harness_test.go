@@ -65,6 +65,12 @@ func newRealMeshWith(t *testing.T, permissive bool, more string) *realMesh {
 // newAnnotatedRealMesh has the pod behind the services carry these annotations.
 func newAnnotatedRealMesh(t *testing.T, permissive bool, more, annotations string) *realMesh {
 	t.Helper()
+	return newRealMeshOf(t, permissive, more, annotations, "")
+}
+
+// newRealMeshOf has the pod behind the services and the first that calls them carry annotations.
+func newRealMeshOf(t *testing.T, permissive bool, more, annotations, caller string) *realMesh {
+	t.Helper()
 	m := &realMesh{ca: newAuthority(t), ports: map[string]int{}, admins: map[string]string{}, logs: map[string]string{}, servers: []string{realServerIP}}
 	pairs := []string{"PERMISSIVE", strconv.FormatBool(permissive)}
 	for _, p := range []string{"PORT_WEB", "PORT_RPC", "PORT_DB", "PORT_ADMIN", "PORT_METRICS", "PORT_LIMITS", "PORT_AUTHZ", "PORT_FIGURES"} {
@@ -75,7 +81,7 @@ func newAnnotatedRealMesh(t *testing.T, permissive bool, more, annotations strin
 	if strings.Contains(more, "kind: MeshConfig") {
 		_, input, _ = strings.Cut(input, "---\n")
 	}
-	text := strings.NewReplacer(pairs...).Replace(strings.ReplaceAll(input, "ANNOTATIONS", annotations) + more)
+	text := strings.NewReplacer(pairs...).Replace(strings.NewReplacer("CALLER_ANNOTATIONS", caller, "ANNOTATIONS", annotations).Replace(input) + more)
 	c := &testCase{name: "real", dir: "real"}
 	c.snap, c.findings = load(t, "real", []byte(text))
 	require.Empty(t, c.findings)

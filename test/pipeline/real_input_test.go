@@ -48,13 +48,19 @@ metadata:
   namespace: shop
   uid: shop
   labels: {app: shop, osm-proxy-uuid: shop}
+  ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: shop-v1-5d4f8, uid: "1", controller: true}]
   annotations: {ANNOTATIONS}
 spec: {serviceAccountName: shop, containers: [{name: app, image: app}]}
 status: {phase: Running, podIP: 127.0.88.1, podIPs: [{ip: 127.0.88.1}]}
 ---
 apiVersion: v1
 kind: Pod
-metadata: {name: client, namespace: client, uid: client, labels: {app: client, osm-proxy-uuid: client}}
+metadata:
+  name: client
+  namespace: client
+  uid: client
+  labels: {app: client, osm-proxy-uuid: client}
+  annotations: {CALLER_ANNOTATIONS}
 spec: {serviceAccountName: client, containers: [{name: app, image: app}]}
 status: {phase: Running, podIP: 127.0.88.2, podIPs: [{ip: 127.0.88.2}]}
 ---

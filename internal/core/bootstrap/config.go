@@ -52,6 +52,10 @@ type TLSParams struct {
 // Admin address, on the loopback only: `osm proxy get` reaches it through a port-forward.
 const adminAddress = "127.0.0.1"
 
+// evictSeconds is how long a counter of requests between pods is kept without a request. It is a multiple of the interval at
+// which Envoy flushes statistics, as Envoy demands.
+const evictSeconds = 3600
+
 // Build returns the bootstrap, valid by Envoy's own field rules, or an error that names the field.
 func Build(c Config) (*bootstrapv3.Bootstrap, error) {
 	if err := c.check(); err != nil {
@@ -70,6 +74,7 @@ func Build(c Config) (*bootstrapv3.Bootstrap, error) {
 		ClusterManager:      &bootstrapv3.ClusterManager{EnableDeferredClusterCreation: true},
 		DeferredStatOptions: &bootstrapv3.Bootstrap_DeferredStatOptions{EnableDeferredCreationStats: true},
 		StatsConfig:         stats(),
+		StatsEviction:       &bootstrapv3.Bootstrap_StatsEvictionInterval{StatsEvictionInterval: &durationpb.Duration{Seconds: evictSeconds}},
 		DynamicResources: &bootstrapv3.Bootstrap_DynamicResources{
 			AdsConfig: adsConfig(),
 			CdsConfig: overADS(),

@@ -135,7 +135,7 @@ func TestAddresses(t *testing.T) {
 func TestLoadAssignment(t *testing.T) {
 	none, err := LoadAssignment("c", nil)
 	require.NoError(t, err)
-	one, err := LoadAssignment("c", []netip.AddrPort{netip.MustParseAddrPort("[fd00::1]:80")})
+	one, err := LoadAssignment("c", []Address{{AddrPort: netip.MustParseAddrPort("[fd00::1]:80")}})
 	require.NoError(t, err)
 	require.NotEqual(t, none.Version, one.Version)
 	require.Equal(t, Endpoint, one.Type)

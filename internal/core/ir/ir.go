@@ -98,6 +98,8 @@ type Chain struct {
 	Faults bool `json:"faults,omitempty"`
 	// Idle is how long a chain of bytes bears a connection without a byte; 0 is Envoy's own.
 	Idle Duration `json:"idle,omitempty"`
+	// Counted is for an outbound HTTP chain of the mesh: its requests are counted by the workloads they go between.
+	Counted bool `json:"counted,omitempty"`
 	// Tracing sends spans about the requests of the chain.
 	Tracing *Tracing `json:"tracing,omitempty"`
 }

@@ -24,15 +24,22 @@ func (p *Planner) callsOf(k Key) *calls {
 	b := p.builder(k)
 	c := &calls{listener: b.outbound()}
 	b.trace(c.listener)
+	b.count(c.listener)
 	c.routes, c.clusters, c.trusts = b.collect()
 	return c
 }
 
-// alike remembers what callers of a namespace have in common where no policy tells them apart, by namespace. It does not
-// keep it from being collected: between changes nobody plans.
+// alike remembers what callers of a namespace have in common where no policy tells them apart. It does not keep it from
+// being collected: between changes nobody plans.
 type alike struct {
 	mu    sync.Mutex
-	slots map[string]*slot
+	slots map[group]*slot
+}
+
+// group is callers that may have all in common: of a namespace, with their requests counted or not.
+type group struct {
+	namespace string
+	counted   bool
 }
 
 type slot struct {
@@ -40,34 +47,34 @@ type slot struct {
 	last weak.Pointer[calls]
 }
 
-func (a *alike) slot(namespace string) *slot {
+func (a *alike) slot(g group) *slot {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.slots == nil {
-		a.slots = map[string]*slot{}
+		a.slots = map[group]*slot{}
 	}
-	s := a.slots[namespace]
+	s := a.slots[g]
 	if s == nil {
 		s = &slot{}
-		a.slots[namespace] = s
+		a.slots[g] = s
 	}
 	return s
 }
 
-// callsLikeOthers reports whether all that matters about a caller is its namespace, which short host names go by, and whose
-// certificate it shows.
+// callsLikeOthers reports whether all that matters about a caller is its namespace, which short host names go by, whether it
+// counts its requests, and whose certificate it shows.
 func (p *Planner) callsLikeOthers(id meshid.Identity) bool {
 	return p.snap.Mesh.Permissive && len(p.egress[id]) == 0 && !p.retrying[id]
 }
 
 // sharedCalls is callsOf for a caller that calls like others of its namespace: chains and virtual hosts are the very same.
 func (p *Planner) sharedCalls(k Key) *calls {
-	s := p.alike.slot(k.Identity.Namespace)
+	s := p.alike.slot(group{k.Identity.Namespace, p.countsCalls(k)})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	common := s.last.Value()
 	if common == nil {
-		common = p.callsOf(Key{Identity: meshid.Identity{Namespace: k.Identity.Namespace}})
+		common = p.callsOf(Key{Identity: meshid.Identity{Namespace: k.Identity.Namespace}, Metrics: k.Metrics})
 		if common.listener != nil {
 			common.listener.Shared = true
 		}

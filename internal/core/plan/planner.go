@@ -45,6 +45,7 @@ type Planner struct {
 	retrying   map[meshid.Identity]bool            // callers that retries are about
 	mirrored   map[meshid.Service][]meshid.Service // who gets copies → of whose requests
 	alike      alike
+	counts     bool // somebody's requests are counted by workload
 	findings   []snapshot.Finding
 }
 
@@ -65,6 +66,7 @@ func New(s *snapshot.Snapshot) *Planner {
 	p.compileIngress()
 	p.compileLimits()
 	p.compileMirrors()
+	p.counts = counts(s)
 	p.findings = append(p.findings, policy.NotSupported(s.Policies)...)
 	p.findings = append(p.findings, meshrootcertificate.Check(snapshot.List[*config.MeshRootCertificate](s.Policies, meshrootcertificate.Kind), s.Mesh)...)
 	p.findings = snapshot.SortFindings(p.findings)

@@ -13,6 +13,7 @@ import (
 	"openservicemesh.io/osm/internal/core/capture"
 	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/core/probe"
+	"openservicemesh.io/osm/internal/core/scrape"
 )
 
 // Environment variables of the injected containers.
@@ -115,12 +116,18 @@ func (in *injection) envoyPorts() []corev1.ContainerPort {
 }
 
 func (in *injection) envoyEnv() []corev1.EnvVar {
+	workload := scrape.WorkloadOf(in.pod)
+	name := corev1.EnvVar{Name: names.EnvWorkloadName, Value: workload.Name}
+	if workload.Kind == scrape.KindPod {
+		name = fieldEnv(names.EnvWorkloadName, "metadata.name") // which the API server may have to make up yet
+	}
 	return []corev1.EnvVar{
 		fieldEnv("POD_UID", "metadata.uid"),
-		fieldEnv("POD_NAME", "metadata.name"),
-		fieldEnv("POD_NAMESPACE", "metadata.namespace"),
+		fieldEnv(names.EnvPodName, "metadata.name"),
+		fieldEnv(names.EnvPodNamespace, "metadata.namespace"),
 		fieldEnv("POD_IP", "status.podIP"),
 		fieldEnv("SERVICE_ACCOUNT", "spec.serviceAccountName"),
+		{Name: names.EnvWorkloadKind, Value: workload.Kind}, name,
 	}
 }
 

@@ -140,6 +140,8 @@ type Pod struct {
 	Scrape bool
 	// Metrics is where the application shows its own metrics, for its sidecar to add them to its own; zero when it has none.
 	Metrics MetricsSource
+	// Workload is what the pod belongs to.
+	Workload meshid.Workload
 	// Finished is whether every container of the application has ended for good and only the sidecar keeps the pod running.
 	Finished bool
 }

@@ -72,7 +72,7 @@ func TestPodOf(t *testing.T) {
 	want := func() Pod {
 		return Pod{Pod: snapshot.Pod{
 			ID: meshid.Pod{Namespace: "ns", Name: "p", UID: "u1"}, Identity: meshid.Identity{Namespace: "ns", ServiceAccount: "default"},
-			IPs: []netip.Addr{netip.MustParseAddr("10.1.0.1")},
+			IPs: []netip.Addr{netip.MustParseAddr("10.1.0.1")}, Workload: meshid.Workload{Kind: "Pod", Name: "p"},
 		}}
 	}
 	tests := []struct {

@@ -37,6 +37,7 @@ func PodOf(in *corev1.Pod) (Pod, bool) {
 		Labels:    maps.Clone(in.Labels),
 		Scrape:    scraped,
 		Metrics:   snapshot.MetricsSource(source),
+		Workload:  scrape.WorkloadOf(in),
 		Finished:  finished(in),
 	}}
 	texts := make([]string, 0, len(in.Status.PodIPs))

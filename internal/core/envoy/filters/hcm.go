@@ -44,6 +44,9 @@ func connectionManager(c ir.Chain, log ir.AccessLog) *listenerv3.Filter {
 		AccessLog:             accessLog(log),
 		Tracing:               tracing(c.Tracing),
 	}
+	if c.Counted {
+		m.AccessLog = append(m.AccessLog, requestStats())
+	}
 	boundHeaders(m)
 	if c.MTLS != nil && c.Side == "" {
 		// Sidecars speak HTTP/2 to each other. Left to find out, Envoy would go by ALPN, where "osm" is no HTTP version
