@@ -72,7 +72,8 @@ func (m Module) Compile(ctx context.Context, dir, arch string, specs []Spec) (ma
 	// Demonstration programs carry no version, so that they stay the same
 	// from commit to commit: the flags are part of a program's build ID.
 	var product, demo []string
-	others := map[string][]string{}
+	type build struct{ module, tags string }
+	others := map[build][]string{}
 	var missing []error
 	for _, s := range specs {
 		if s.Package == "" {
@@ -80,7 +81,8 @@ func (m Module) Compile(ctx context.Context, dir, arch string, specs []Spec) (ma
 		}
 		if s.Module != "" {
 			binaries[s.Name] = filepath.Join(dir, path.Base(s.Package))
-			others[s.Module] = append(others[s.Module], s.Package)
+			b := build{s.Module, s.Tags}
+			others[b] = append(others[b], s.Package)
 			continue
 		}
 		if _, err := os.Stat(filepath.Join(m.Root, s.Package)); err != nil {
@@ -100,24 +102,24 @@ func (m Module) Compile(ctx context.Context, dir, arch string, specs []Spec) (ma
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	for module, packages := range others {
-		other := Module{Root: filepath.Join(m.Root, module)}
-		if err := other.compile(ctx, dir, arch, "-s -w", packages); err != nil {
+	for b, packages := range others {
+		other := Module{Root: filepath.Join(m.Root, b.module)}
+		if err := other.compile(ctx, dir, arch, b.tags, "-s -w", packages); err != nil {
 			return nil, err
 		}
 	}
-	if err := m.compile(ctx, dir, arch, "-s -w", demo); err != nil {
+	if err := m.compile(ctx, dir, arch, "", "-s -w", demo); err != nil {
 		return nil, err
 	}
-	return binaries, m.compile(ctx, dir, arch, "-s -w"+m.stamp(), product)
+	return binaries, m.compile(ctx, dir, arch, "", "-s -w"+m.stamp(), product)
 }
 
 // compile builds all packages in one invocation of the Go tool.
-func (m Module) compile(ctx context.Context, dir, arch, linkerFlags string, packages []string) error {
+func (m Module) compile(ctx context.Context, dir, arch, tags, linkerFlags string, packages []string) error {
 	if len(packages) == 0 {
 		return nil
 	}
-	args := append([]string{"build", "-trimpath", "-buildvcs=false", "-ldflags", linkerFlags, "-o", dir + "/"}, packages...)
+	args := append([]string{"build", "-trimpath", "-buildvcs=false", "-tags", tags, "-ldflags", linkerFlags, "-o", dir + "/"}, packages...)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = m.Root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch, "GOFLAGS=", "GOWORK=off")

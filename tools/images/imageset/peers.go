@@ -9,10 +9,12 @@ import (
 	"slices"
 )
 
-// peersModule pins the peers that are Go programs; Contour has a module of its own, for its dependencies disagree with theirs.
+// peersModule pins the peers that are Go programs; Contour and Prometheus have modules of their own, for their dependencies
+// disagree with the others'.
 const (
-	peersModule   = "tools/peers"
-	contourModule = "tools/contour"
+	peersModule      = "tools/peers"
+	contourModule    = "tools/contour"
+	prometheusModule = "tools/prometheus"
 )
 
 // openBao is a server that speaks Vault's protocol, under a free licence.
@@ -84,6 +86,11 @@ func Peers() []Spec {
 				"/usr/bin/curl": "/usr/bin/curl", "/bin/busybox": busybox, "/bin/sh": busybox, "/bin/sleep": busybox, "/usr/bin/nc": busybox,
 			},
 			Path: "/usr/bin/curl", User: userNobody, Description: "HTTP client, with a shell",
+		},
+		{
+			// Debian's package knows no Kubernetes. Of the ways to find targets only that one is linked in, and no pages for browsers.
+			Name: "prometheus", Official: "prom/prometheus:v3.16.0", Module: prometheusModule, Tags: "remove_all_sd,enable_kubernetes_sd",
+			Package: "github.com/prometheus/prometheus/cmd/prometheus", Path: "/bin/prometheus", User: userNobody, Description: "Collector of metrics",
 		},
 		{
 			Name: "nginx", Official: "nginx:1.22", Machine: map[string]string{"/usr/sbin/nginx": "/usr/sbin/nginx"},

@@ -29,6 +29,8 @@ type Spec struct {
 	Official string
 	// Module is the folder, from the checkout's root, of the Go module that pins Package; empty for the project's own.
 	Module string
+	// Tags are the build tags of a program of another module, joined by commas.
+	Tags string
 	// Machine are programs of this machine to copy together with their shared libraries, by the path they get.
 	Machine map[string]string
 }
