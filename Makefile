@@ -53,9 +53,10 @@ format: ## Format the code.
 	gofmt -w $$(git ls-files '*.go')
 
 .PHONY: generate
-generate: ## Write generated code, CRDs and the reference of the chart's values anew.
+generate: ## Write generated code, CRDs, the reference of the chart's values and the dashboards anew.
 	tools/generate-api.sh
 	go run ./tools/chartdocs
+	go run ./tools/dashboards
 
 .PHONY: lint
 lint: bin/golangci-lint ## Check the code and the walls of the architecture.

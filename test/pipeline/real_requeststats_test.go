@@ -44,6 +44,7 @@ func newCountedMesh(t *testing.T, caller string) *countedMesh {
 		t.Setenv(name, value)
 	}
 	m := &countedMesh{realMesh: newRealMeshOf(t, true, countRequests, "", caller), told: map[string]bool{}}
+	m.admin = map[string]int{"client.client": m.ports["PORT_ADMIN"]}
 	l, err := net.Listen("tcp", m.addr("127.0.0.1", "PORT_WEB"))
 	require.NoError(t, err)
 	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
