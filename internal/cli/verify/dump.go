@@ -167,10 +167,10 @@ func hostsOf(raw rawRoutes) *routeConfig {
 	return out
 }
 
-// chain says whether a listener has a filter chain.
-func (l *listener) chain(name string) error {
-	if !l.chains[name] {
-		return fmt.Errorf("filter chain %q not found", name)
+// chain says whether a listener has a filter chain of any of the names.
+func (l *listener) chain(anyOf ...string) error {
+	if !slices.ContainsFunc(anyOf, func(n string) bool { return l.chains[n] }) {
+		return notOne("filter chain", anyOf)
 	}
 	return nil
 }
@@ -192,14 +192,19 @@ func (d *dump) host(config, name string) (virtualHost, error) {
 }
 
 // cluster says whether any of the names is a cluster.
-func (d *dump) cluster(names ...string) error {
-	for _, n := range names {
+func (d *dump) cluster(anyOf ...string) error {
+	for _, n := range anyOf {
 		if _, ok := d.clusters[n]; ok {
 			return nil
 		}
 	}
-	slices.Sort(names)
-	return fmt.Errorf("cluster \"%s\" not found", strings.Join(slices.Compact(names), `" or "`))
+	return notOne("cluster", anyOf)
+}
+
+// notOne says that nothing of a kind has any of the names.
+func notOne(kind string, anyOf []string) error {
+	sorted := slices.Compact(slices.Sorted(slices.Values(anyOf)))
+	return fmt.Errorf("%s \"%s\" not found", kind, strings.Join(sorted, `" or "`))
 }
 
 func (d *dump) secret(name string) error {

@@ -21,6 +21,31 @@ type port struct {
 	// number is the Service's port, target the pod's; target is 0 where the pod has no port of the name.
 	number, target uint16
 	protocol       meshid.Protocol
+	// headless says that callers dial the pods, on target.
+	headless bool
+	// pod is what the pod is called below a headless service, if it has a name of its own there.
+	pod meshid.Service
+}
+
+// dialled is the number that callers use.
+func (p port) dialled() uint16 {
+	if p.headless {
+		return p.target
+	}
+	return p.number
+}
+
+// chains are the names that a caller's filter chain for the port may have.
+func (p port) chains() []string {
+	out := []string{names.OutboundChain(p.service, p.number, p.protocol)}
+	if !p.headless {
+		return out
+	}
+	out = append(out, names.OutboundChainTo(p.service, p.number, p.target, p.protocol))
+	if p.pod != (meshid.Service{}) {
+		out = append(out, names.OutboundChain(p.pod, p.number, p.protocol), names.OutboundChainTo(p.pod, p.number, p.target, p.protocol))
+	}
+	return out
 }
 
 // portsOf lists the ports of a service that speak a protocol. pod resolves names of target ports; it may be nil.
@@ -35,7 +60,11 @@ func portsOf(service *corev1.Service, pod *corev1.Pod, protocol meshid.Protocol)
 		if name := in.TargetNames[i]; name != "" && pod != nil {
 			target = namedPort(pod, name)
 		}
-		out = append(out, port{service: in.ID, number: p.Port, target: target, protocol: protocol})
+		one := port{service: in.ID, number: p.Port, target: target, protocol: protocol, headless: in.Headless}
+		if pod != nil && pod.Spec.Hostname != "" && pod.Spec.Subdomain == service.Name {
+			one.pod = names.PodService(in.ID, pod.Spec.Hostname)
+		}
+		out = append(out, one)
 	}
 	if len(out) == 0 {
 		return nil, fmt.Errorf("it has no port of app protocol %q", protocol)
@@ -70,12 +99,12 @@ func (d *dump) outbound(source *corev1.Pod, ports []port) string {
 		return fmt.Sprintf("Outbound listener %q on source pod %q is not active", names.ListenerOutbound, pod)
 	}
 	for _, p := range ports {
-		if err := l.chain(names.OutboundChain(p.service, p.number, p.protocol)); err != nil {
+		if err := l.chain(p.chains()...); err != nil {
 			return fmt.Sprintf("Did not find matching outbound filter chain for service %q: %s", p.service, err)
 		}
 		clusters := []string{names.UpstreamCluster(p.service, p.target)}
 		if p.protocol.IsHTTP() {
-			host, err := d.host(names.OutboundRoutes(p.number), names.OutboundVirtualHost(p.service.FQDN()))
+			host, err := d.host(names.OutboundRoutes(p.dialled()), names.OutboundVirtualHost(p.service.FQDN()))
 			if err != nil {
 				return fmt.Sprintf("Did not find matching outbound route configuration for service %q: %s", p.service, err)
 			}

@@ -69,6 +69,31 @@ metadata: {name: httpbin, namespace: httpbin}
 spec: {selector: {app: httpbin}, ports: [{name: http-web, port: 80, targetPort: web}, {name: tcp-db, port: 5432}]}
 ---
 apiVersion: v1
+kind: Pod
+metadata: {name: member-0, namespace: httpbin, labels: {app: member, osm-proxy-uuid: 00000000-0000-0000-0000-000000000004}}
+spec: {serviceAccountName: httpbin, hostname: member-0, subdomain: members, containers: [{name: member, ports: [{name: web, containerPort: 9090}, {name: db, containerPort: 6000}]}, {name: envoy}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: loose-a, namespace: httpbin, labels: {app: loose, osm-proxy-uuid: 00000000-0000-0000-0000-000000000005}}
+spec: {serviceAccountName: httpbin, containers: [{name: loose, ports: [{name: web, containerPort: 9001}]}, {name: envoy}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: loose-b, namespace: httpbin, labels: {app: loose, osm-proxy-uuid: 00000000-0000-0000-0000-000000000006}}
+spec: {serviceAccountName: httpbin, containers: [{name: loose, ports: [{name: web, containerPort: 9002}]}, {name: envoy}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: members, namespace: httpbin}
+spec: {clusterIP: None, selector: {app: member}, ports: [{name: http-web, port: 80, targetPort: web}, {name: tcp-db, port: 5432, targetPort: db}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: loose, namespace: httpbin}
+spec: {clusterIP: None, selector: {app: loose}, ports: [{name: http-web, port: 80, targetPort: web}]}
+---
+apiVersion: v1
 kind: Service
 metadata: {name: nginx, namespace: ingress}
 spec: {selector: {app: nginx}, ports: [{port: 80}]}
@@ -193,8 +218,11 @@ func dumpOf(mesh *render.Mesh, namespace, pod string) ([]byte, error) {
 	return text, errors.Join(append(failures, err)...)
 }
 
-func curl(protocol string) Call {
-	return Call{From: Name{"curl", "curl"}, To: Name{"httpbin", "httpbin"}, Service: Name{"httpbin", "httpbin"}, Protocol: protocol}
+func curl(protocol string) Call { return calls("httpbin", "httpbin", protocol) }
+
+// calls is a call from curl to a pod by a service.
+func calls(pod, service, protocol string) Call {
+	return Call{From: Name{"curl", "curl"}, To: Name{"httpbin", pod}, Service: Name{"httpbin", service}, Protocol: protocol}
 }
 
 // What the verifier looks for is what the control plane makes: its names are compared with generated configuration.
@@ -208,6 +236,10 @@ func TestGeneratedConfigurationVerifies(t *testing.T) {
 		"egress, http":        Egress(t.Context(), w, Name{"curl", "curl"}, External{"httpbin.org", 80, "http"}),
 		"egress, any host":    Egress(t.Context(), w, Name{"curl", "curl"}, External{"", 80, "http"}),
 		"egress, tcp":         Egress(t.Context(), w, Name{"curl", "curl"}, External{"", 3306, "tcp-server-first"}),
+		"headless, http":      Connectivity(t.Context(), w, calls("member-0", "members", "http")),
+		"headless, tcp":       Connectivity(t.Context(), w, calls("member-0", "members", "tcp")),
+		"headless, a target":  Connectivity(t.Context(), w, calls("loose-a", "loose", "http")),
+		"headless, another":   Connectivity(t.Context(), w, calls("loose-b", "loose", "http")),
 		"nothing of the mesh": success("nothing"),
 	} {
 		require.Equal(t, Success, r.Status, "%s: %s", what, text(r))
