@@ -97,9 +97,11 @@ func programName(arg0 string) string {
 
 // Run runs one command line and returns its exit code. Errors go to opts.Err as "Error: <message>".
 func Run(ctx context.Context, opts Options, args []string) int {
+	opts = opts.withDefaults()
+	opts.In = interruptible{ctx, opts.In}
 	root, err := New(opts)
 	if err != nil {
-		say(opts.withDefaults().Err, "%v\n", err)
+		say(opts.Err, "%v\n", err)
 		return 1
 	}
 	root.SetArgs(args)

@@ -338,6 +338,9 @@ func (x *rotator) ask(question string, args ...any) error {
 		return nil
 	}
 	yes, err := confirm(x.answers, x.Out, fmt.Sprintf(question, args...), 3)
+	if errors.Is(err, errInterrupted) {
+		return fmt.Errorf("%w before that step; run the command again to go on", err)
+	}
 	if err != nil {
 		return fmt.Errorf("read the answer: %w; --accept goes on without asking", err)
 	}

@@ -172,6 +172,9 @@ func (a *app) askForEach(meshes []mesh, only string) ([]mesh, error) {
 		}
 		question := fmt.Sprintf("\nUninstall OSM [mesh name: %s] in namespace [%s] and/or OSM resources?", m.name, m.namespace)
 		yes, err := confirm(answers, a.Out, question, 3)
+		if errors.Is(err, errInterrupted) {
+			return nil, fmt.Errorf("%w before the answer; nothing was uninstalled", err)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("read the answer: %w; --force uninstalls without asking", err)
 		}
