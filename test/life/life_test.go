@@ -33,9 +33,14 @@ func TestMeshLife(t *testing.T) {
 	}
 	installPrevious(t)
 	config := kubectl(t, "get", "meshconfig", "osm-mesh-config", "-n", meshNamespace, "-o", "jsonpath={.spec}")
+	definition(t, false)
 	stop := startLoad(t)
 
-	step(t, "upgrade to this version", func() { upgradeTo(t, "osm", version.Version) })
+	step(t, "upgrade to this version", func() {
+		linger(t)
+		upgradeTo(t, "osm", version.Version)
+		definition(t, true)
+	})
 	step(t, "change policy: sidecars of the previous version, this control plane", func() {
 		mayCall(t, "/more", false)
 		for _, ns := range namespaces {
@@ -47,8 +52,18 @@ func TestMeshLife(t *testing.T) {
 	step(t, "restart servers: sidecars of both versions", func() { restartServers(t, version.Version) })
 	step(t, "an upgrade that fails", func() { failingUpgrade(t) })
 	step(t, "an upgrade that is interrupted", func() { interruptedUpgrade(t) })
-	step(t, "changed and deleted by hand", func() { reconciled(t) })
-	step(t, "back to the previous version", func() { upgradeTo(t, previous, previousVersion) })
+	step(t, "changed and deleted by hand, while replicas of the previous version linger", func() {
+		reconciled(t)
+		shared(t, version.Version)
+	})
+	step(t, "back to the previous version", func() {
+		leave(t)
+		linger(t)
+		upgradeTo(t, previous, previousVersion)
+		definition(t, false)
+		shared(t, previousVersion)
+		leave(t)
+	})
 	step(t, "restart servers: sidecars of the previous version again", func() {
 		restartServers(t, previousVersion)
 		mayCall(t, "/more", true)
@@ -231,11 +246,10 @@ func interruptedUpgrade(t *testing.T) {
 // deleted has none.
 func reconciled(t *testing.T) {
 	t.Helper()
-	const crd, unused = "traffictargets.access.smi-spec.io", "retries.policy.openservicemesh.io"
+	const crd, unused = "traffictargets.access.smi-spec.io", "telemetries.policy.openservicemesh.io"
 	kubectl(t, "patch", "crd", crd, "--type=json", "-p", `[{"op":"add","path":"/spec/names/shortNames","value":["altered"]}]`)
 	kubectl(t, "delete", "crd", unused, "--wait=false")
-	webhooks := map[string]string{"mutatingwebhookconfiguration": "osm-webhook-osm", "validatingwebhookconfiguration": "osm-validator-mesh-osm"}
-	for kind, name := range webhooks {
+	for kind, name := range webhookConfigurations {
 		kubectl(t, "patch", kind, name, "--type=json", "-p", `[{"op":"replace","path":"/webhooks/0/failurePolicy","value":"Ignore"}]`)
 		restored(t, kind, name, "{.webhooks[0].failurePolicy}", "Fail")
 		kubectl(t, "delete", kind, name)

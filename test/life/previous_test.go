@@ -52,16 +52,29 @@ func buildPrevious(ctx context.Context, commit, dir string) error {
 	out := dir + ".part"
 	stamp := "-s -w -X openservicemesh.io/osm/internal/version.Version=" + previousVersion
 	archive := filepath.Join(source, "source.tar")
-	for _, step := range []struct {
-		dir  string
-		args []string
-	}{
+	if err := commands(ctx, []command{
 		{mesh.Root, []string{"git", "archive", "-o", archive, commit}},
 		{source, []string{"tar", "-xf", archive}},
+	}); err != nil {
+		return err
+	}
+	if err := older(source); err != nil {
+		return err
+	}
+	return commands(ctx, []command{
 		{source, append([]string{"go", "run", "./tools/images", "build", "--tag", previousVersion, "-o", out}, previousImages...)},
 		{source, []string{"go", "build", "-trimpath", "-ldflags", stamp, "-o", filepath.Join(out, "osm"), "./cmd/osm"}},
 		{source, []string{"mv", out, dir}},
-	} {
+	})
+}
+
+type command struct {
+	dir  string
+	args []string
+}
+
+func commands(ctx context.Context, list []command) error {
+	for _, step := range list {
 		cmd := exec.CommandContext(ctx, step.args[0], step.args[1:]...)
 		cmd.Dir, cmd.Stdout, cmd.Stderr = step.dir, os.Stdout, os.Stderr
 		if err := cmd.Run(); err != nil {
