@@ -20,7 +20,7 @@ import (
 // prints that, for a while.
 func TestGuides(t *testing.T) {
 	installedMesh(t)
-	peers(t, "contour", "curl", "fortio", "httpbin", "nginx", "ratelimit", "redis")
+	peers(t, "contour", "curl", "fortio", "httpbin", "nginx", "prometheus", "ratelimit", "redis")
 	files, err := filepath.Glob("../../docs/guides/demos/*.md")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no pages: %v", err)
