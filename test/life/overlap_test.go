@@ -2,6 +2,7 @@ package life
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -90,11 +91,17 @@ func definition(t *testing.T, now bool) {
 	if err := apply(t, settings(fewRequests, now)); err != nil {
 		t.Errorf("what both versions allow: %v", err)
 	}
-	another := fewRequests + 1 + settingsSeen    // of an object that is as it was, no rule is asked anew
+	// Of an object that is as it was, no rule is asked anew.
+	another := fewRequests + 1 + settingsSeen
 	eventually(t, 15*time.Second, func() error { // the API server takes a new definition into use in its own time
 		err := apply(t, settings(another, now))
-		if refused := err != nil && strings.Contains(err.Error(), fmt.Sprint("should be less than or equal to ", fewRequests)); refused == now || now && err != nil {
-			return fmt.Errorf("more requests than the previous version allows: want accepted %v, got: %v", now, err)
+		switch {
+		case now:
+			return err
+		case err == nil:
+			return errors.New("the previous version's rule does not hold: more requests than it allows were accepted")
+		case !strings.Contains(err.Error(), fmt.Sprint("should be less than or equal to ", fewRequests)):
+			return err
 		}
 		return nil
 	})
