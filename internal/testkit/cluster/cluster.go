@@ -64,13 +64,8 @@ func (c *Cluster) LoadPeers(ctx context.Context, out io.Writer, names ...string)
 	if c.Name == "" {
 		return nil
 	}
-	for file, pkg := range debianPackages {
-		if _, err := os.Stat(file); err == nil {
-			continue
-		}
-		if err := c.stage(ctx, out, "apt-get", "install", "-y", "--no-install-recommends", pkg); err != nil {
-			return err
-		}
+	if err := c.NeedPackages(ctx, out, debianPackages); err != nil {
+		return err
 	}
 	dir := filepath.Join(c.Root, "bin", "images", "peers")
 	if err := c.stage(ctx, out, "go", append([]string{"run", "./tools/images", "build", "-o", dir}, names...)...); err != nil {
@@ -81,6 +76,19 @@ func (c *Cluster) LoadPeers(ctx context.Context, out io.Writer, names ...string)
 		load = append(load, filepath.Join(dir, name+".tar"))
 	}
 	return c.stage(ctx, out, c.localcluster(), load...)
+}
+
+// NeedPackages installs Debian packages that this machine lacks. packages maps a file of each to its name.
+func (c *Cluster) NeedPackages(ctx context.Context, out io.Writer, packages map[string]string) error {
+	for file, pkg := range packages {
+		if _, err := os.Stat(file); err == nil {
+			continue
+		}
+		if err := c.stage(ctx, out, "apt-get", "install", "-y", "--no-install-recommends", pkg); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *Cluster) localcluster() string { return filepath.Join(c.Root, "bin", "localcluster") }
