@@ -3,6 +3,7 @@ package obs
 import (
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,10 +21,12 @@ type Metrics struct {
 
 	k8sEvents, sendSuccess, sendError, xdsRequests, admission, errorCodes, httpResponses, reconciled *prometheus.CounterVec
 	reconnects, broadcasts, rejected, certIssued                                                     prometheus.Counter
-	namespaces, proxies, queued                                                                      prometheus.Gauge
+	namespaces, proxies                                                                              prometheus.Gauge
 	featureFlags, versionInfo                                                                        *prometheus.GaugeVec
 	configUpdate, httpDuration                                                                       *prometheus.HistogramVec
 	certTime                                                                                         prometheus.Histogram
+	// queued counts the events that wait; nil in programs that handle none.
+	queued atomic.Pointer[func() int]
 }
 
 // slowBuckets are seconds, for work on behalf of proxies.
@@ -54,9 +57,9 @@ func NewMetrics() *Metrics {
 		httpDuration:  f.histograms("http_response_duration", "Seconds to answer an HTTP request.", prometheus.DefBuckets, "code", "method", "path"),
 		featureFlags:  f.gauges("feature_flag_enabled", "Feature flags: 1 is on, 0 is off.", "feature_flag"),
 		versionInfo:   f.gauges("version_info", "The version of this process.", "version", "build_date", "git_commit"),
-		queued:        f.gauge("events_queued", "Events that wait to be handled."),
 		reconciled:    f.counters("reconciliation_total", "Objects restored by the reconciler.", "kind"),
 	}
+	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: prefix + "events_queued", Help: "Events that wait to be handled."}, m.countQueued))
 	v := version.Get()
 	m.versionInfo.WithLabelValues(v.Version, v.BuildDate, v.GitCommit).Set(1)
 	return m
@@ -141,8 +144,15 @@ func (m *Metrics) SetFeatureFlag(name string, on bool) {
 	m.featureFlags.WithLabelValues(name).Set(v)
 }
 
-// SetQueued sets the number of events that wait.
-func (m *Metrics) SetQueued(n int) { m.queued.Set(float64(n)) }
+// CountQueued has every scrape count the events that wait.
+func (m *Metrics) CountQueued(count func() int) { m.queued.Store(&count) }
+
+func (m *Metrics) countQueued() float64 {
+	if count := m.queued.Load(); count != nil {
+		return float64((*count)())
+	}
+	return 0
+}
 
 // Reconciled counts an object that was restored, by kind.
 func (m *Metrics) Reconciled(kind string) { m.reconciled.WithLabelValues(kind).Inc() }

@@ -34,7 +34,7 @@ func touch(m *Metrics) {
 	m.CertIssued(time.Millisecond)
 	m.ErrorCode(errcode.InvalidCA)
 	m.SetFeatureFlag("enableWASMStats", true)
-	m.SetQueued(7)
+	m.CountQueued(func() int { return 7 })
 	m.Reconciled("CustomResourceDefinition")
 	m.Instrument("/x", http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("BREW", "/x/secret", nil))
 }
@@ -96,6 +96,7 @@ func TestMetricContract(t *testing.T) {
 		}
 		require.True(t, slices.Equal(w.buckets, buckets), "%s: %v", name, buckets)
 	}
+	require.InDelta(t, 7, got["osm_events_queued"].Metric[0].GetGauge().GetValue(), 0)
 	require.InDelta(t, 2, got["osm_proxy_connect_count"].Metric[0].GetGauge().GetValue(), 0)
 }
 

@@ -11,6 +11,7 @@ import (
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"openservicemesh.io/osm/internal/core/envoy"
 	"openservicemesh.io/osm/internal/core/names"
@@ -368,7 +369,7 @@ func (c *conn) send(resp *discovery.DeltaDiscoveryResponse) error {
 	watchdog := time.AfterFunc(c.hub.opts.SendTimeout, c.cut)
 	err := c.stream.Send(resp)
 	watchdog.Stop()
-	c.hub.opts.Observer.Sent(c.peer, envoy.TypeURL(resp.GetTypeUrl()), len(resp.GetResources()), err)
+	c.hub.opts.Observer.Sent(c.peer, envoy.TypeURL(resp.GetTypeUrl()), len(resp.GetResources()), proto.Size(resp), err)
 	if err != nil {
 		c.hub.opts.Observer.Refused(CodeSend)
 	}

@@ -354,6 +354,13 @@ func (h *Hub) Len() int {
 	return len(h.conns)
 }
 
+// Lag is how many streams owe an answer or are owed something, and how many proxies refuse a resource.
+func (h *Hub) Lag() (behind, refusing int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.behind), len(h.refusing)
+}
+
 // WaitAcked waits until every stream has acknowledged generation gen or a later one, or ctx ends. What a client
 // refused does not hold it up; see Rejections.
 func (h *Hub) WaitAcked(ctx context.Context, gen uint64) error {

@@ -55,8 +55,9 @@ type Observer interface {
 	Disconnected(p Peer)
 	// Request is called for each request of a known type; outcome is nil unless it answers a response.
 	Request(p Peer, t envoy.TypeURL, outcome *Outcome)
-	// Sent is called after each response; err is that of the transport.
-	Sent(p Peer, t envoy.TypeURL, resources int, err error)
+	// Sent is called after each response of a number of resources and of bytes, before compression and framing; err is that of
+	// the transport.
+	Sent(p Peer, t envoy.TypeURL, resources, bytes int, err error)
 	// Refused is called with an error code of the mesh, for example "E5010", or CodeTooMany.
 	Refused(code string)
 }
@@ -127,8 +128,8 @@ func (o Options) withDefaults() Options {
 
 type ignorant struct{}
 
-func (ignorant) Connected(Peer)                        {}
-func (ignorant) Disconnected(Peer)                     {}
-func (ignorant) Request(Peer, envoy.TypeURL, *Outcome) {}
-func (ignorant) Sent(Peer, envoy.TypeURL, int, error)  {}
-func (ignorant) Refused(string)                        {}
+func (ignorant) Connected(Peer)                            {}
+func (ignorant) Disconnected(Peer)                         {}
+func (ignorant) Request(Peer, envoy.TypeURL, *Outcome)     {}
+func (ignorant) Sent(Peer, envoy.TypeURL, int, int, error) {}
+func (ignorant) Refused(string)                            {}

@@ -55,7 +55,7 @@ func (r *recorder) Connected(xds.Peer) {
 func (*recorder) Disconnected(xds.Peer)                         {}
 func (*recorder) Request(xds.Peer, envoy.TypeURL, *xds.Outcome) {}
 func (*recorder) Refused(string)                                {}
-func (r *recorder) Sent(_ xds.Peer, _ envoy.TypeURL, resources int, _ error) {
+func (r *recorder) Sent(_ xds.Peer, _ envoy.TypeURL, resources, _ int, _ error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.resources += resources

@@ -16,6 +16,7 @@ import (
 // observer turns what happens on streams into metrics. It is an xds.Observer.
 type observer struct {
 	metrics *obs.Metrics
+	stages  *stages
 	view    func() *pipeline.View
 
 	mu sync.Mutex
@@ -95,7 +96,10 @@ func (o *observer) Request(p xds.Peer, t envoy.TypeURL, outcome *xds.Outcome) {
 }
 
 // Sent counts a response.
-func (o *observer) Sent(p xds.Peer, t envoy.TypeURL, _ int, err error) {
+func (o *observer) Sent(p xds.Peer, t envoy.TypeURL, _, bytes int, err error) {
+	if err == nil {
+		o.stages.sent(string(t), bytes)
+	}
 	o.metrics.ProxyResponse(o.uuid(p.Pod), p.Identity.String(), string(t), err)
 }
 

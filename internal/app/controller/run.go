@@ -153,12 +153,12 @@ func newProgram(o Options, kube *kubeapi.Clients, dyn dynamic.Interface, l *obs.
 		o: o, at: at, kube: kube, dyn: dyn, logging: l, metrics: m, log: l.Logger("osm-controller/main"), lameDuck: lameDuck,
 		accounts: tokens.NewAccounts(),
 	}
-	p.observer = &observer{metrics: m, view: p.view.Load}
 	p.debug = newDebugServer(at.debug, p, l.Logger("debugger"))
 	p.settings = settings{p: p, level: o.Verbosity}
 	p.findings = findingLog{log: l.Logger("policy"), metrics: m, settle: findingSettle}
 	p.rollout = newRolloutFollower(p)
-	p.stages = newStages(m.Registry())
+	p.stages = newStages(m.Registry(), p.lag)
+	p.observer = &observer{metrics: m, stages: p.stages, view: p.view.Load}
 	p.status = status.New(status.Options{
 		Kube: kube, Dynamic: dyn, MeshName: o.MeshName, Namespace: o.OSMNamespace, Replica: replica(), Log: l.Logger("status"),
 		Leading: p.lead,
@@ -167,7 +167,16 @@ func newProgram(o Options, kube *kubeapi.Clients, dyn dynamic.Interface, l *obs.
 		Kube: kube, Dynamic: dyn, MeshName: o.MeshName, OSMNamespace: o.OSMNamespace, ConfigName: o.OSMConfigName,
 		TrustDomain: meshid.TrustDomain(o.Provider.TrustDomain), Log: l.Logger("k8s"), OnEvent: m.K8sEvent,
 	})
+	m.CountQueued(p.source.Queued)
 	return p
+}
+
+// lag is how many proxies are behind, and how many refuse something; before there are streams, none.
+func (p *program) lag() (behind, refusing int) {
+	if !p.started.Load() {
+		return 0, 0
+	}
+	return p.hub.Lag()
 }
 
 // podEvents writes events on the program's own pod.

@@ -63,7 +63,9 @@ type Source struct {
 	opts  Options
 	state *state.State
 	dirty chan struct{}
-	ready atomic.Bool
+	// queued are the changes since the last snapshot was begun.
+	queued atomic.Int64
+	ready  atomic.Bool
 }
 
 // New prepares a Source; Run does the work.
@@ -83,6 +85,7 @@ func New(opts Options) *Source {
 }
 
 func (s *Source) wake() {
+	s.queued.Add(1)
 	select {
 	case s.dirty <- struct{}{}:
 	default:
@@ -131,6 +134,9 @@ func (s *Source) reflect(ctx context.Context, w watched) {
 		Backoff: &wait.Backoff{Duration: 200 * time.Millisecond, Cap: 10 * time.Second, Steps: 50, Factor: 2, Jitter: 0.5},
 	}).RunWithContext(ctx)
 }
+
+// Queued is how many changes of objects that matter wait for a snapshot that holds them.
+func (s *Source) Queued() int { return int(s.queued.Load()) }
 
 // awaitCRD waits until the API server answers for a resource: a reflector would back off for longer and longer.
 func (s *Source) awaitCRD(ctx context.Context, w watched) bool {
@@ -185,6 +191,7 @@ func (s *Source) build(ctx context.Context, deliver func(Update)) {
 		if !s.Ready() && s.Waiting() != "" {
 			continue
 		}
+		s.queued.Store(0) // what comes now may be in this snapshot already, or wakes the next one
 		result, changed := s.state.Build()
 		if !changed {
 			continue

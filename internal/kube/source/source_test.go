@@ -242,3 +242,18 @@ func TestEventsAreCounted(t *testing.T) {
 		return false
 	}, 5*time.Second, time.Millisecond)
 }
+
+// Changes wait until a snapshot is begun, and for no longer.
+func TestChangesWaitForTheNextSnapshot(t *testing.T) {
+	w := newWorld(t, true)
+	require.Zero(t, w.source.Queued())
+	for range 3 {
+		w.source.wake()
+	}
+	require.Equal(t, 3, w.source.Queued())
+	w.createBase()
+	w.createMeshConfig(true)
+	w.start()
+	w.await(func(Update) bool { return true })
+	require.Eventually(t, func() bool { return w.source.Queued() == 0 }, 5*time.Second, time.Millisecond)
+}
