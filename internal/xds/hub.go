@@ -140,7 +140,13 @@ func (h *Hub) shown(v View) {
 // deliver posts all that a view means for one connection as one piece of mail: were it several, the connection
 // could take the first and report the generation acknowledged before the next.
 func (h *Hub) deliver(c *conn, v View, changed map[*group][]string) {
+	before := c.group
 	known, right := h.place(c, v)
+	// A pod may come into another group by the very view in which addresses changed. What it holds is by its old one.
+	names := changed[c.group]
+	if before != nil && before != c.group {
+		names = slices.Concat(names, changed[before])
+	}
 	c.post(func(m *mail) {
 		m.generation = v.Generation()
 		if !right {
@@ -157,7 +163,7 @@ func (h *Hub) deliver(c *conn, v View, changed map[*group][]string) {
 		if m.config != c.group.config {
 			m.config, m.urgent = c.group.config, true
 		}
-		if names := changed[c.group]; len(names) > 0 {
+		if len(names) > 0 {
 			m.endpoints, m.urgent = append(m.endpoints, names...), true
 		}
 	})

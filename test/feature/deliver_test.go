@@ -16,6 +16,7 @@ import (
 	"openservicemesh.io/osm/internal/core/envoy"
 	"openservicemesh.io/osm/internal/core/meshid"
 	"openservicemesh.io/osm/internal/core/names"
+	"openservicemesh.io/osm/internal/core/plan"
 	"openservicemesh.io/osm/internal/testkit/deltaclient"
 	"openservicemesh.io/osm/internal/testkit/xdsserver"
 	"openservicemesh.io/osm/internal/testkit/xdstest"
@@ -132,6 +133,28 @@ func TestAProxyIsConfiguredAndFollowsChanges(t *testing.T) {
 	require.Equal(t, s.Hub.Held(ctx, pod(0))[envoy.Cluster], map[string]string{
 		"b": p.Held(envoy.Cluster)["b"].Version, "c": p.Held(envoy.Cluster)["c"].Version,
 	})
+}
+
+// TestAddressesChangeWithThePodsKey: a pod may get another key, for example because it is to be scraped, by the very view in
+// which addresses change that it holds.
+func TestAddressesChangeWithThePodsKey(t *testing.T) {
+	s := start(t, xds.Options{})
+	s.Tokens.Allow("t0", xds.Peer{Pod: pod(0), Identity: buyer})
+	v := xdstest.NewView().Add(pod(0), buyer, shop(1)...)
+	v.EDS["a"], v.EDS["b"] = xdstest.Endpoints("a", 1, 80), xdstest.Endpoints("b", 1, 81)
+	s.Hub.SetView(v)
+	p := connect(t, s, deltaclient.NewClient(), "t0")
+	ctx := within(t, 10*time.Second)
+	require.NoError(t, p.Wait(ctx, complete))
+	require.NoError(t, s.Hub.WaitAcked(ctx, 1))
+
+	v = v.Next()
+	v.EDS["a"] = xdstest.Endpoints("a", 2, 80, 82)
+	scraped := plan.NewKey(buyer, nil, true, false)
+	v.Pods[pod(0)], v.Configs[scraped] = scraped, envoy.NewResources(shop(2))
+	s.Hub.SetView(v)
+	require.NoError(t, s.Hub.WaitAcked(ctx, 2))
+	require.Contains(t, p.Held(envoy.Endpoint)["a"].Version, v.EDS["a"].Version)
 }
 
 func TestReconnectResendsNothingUnchanged(t *testing.T) {
