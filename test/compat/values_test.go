@@ -187,7 +187,6 @@ func TestRefusedValues(t *testing.T) {
 		"osm.image.digest.osmController=sha256:12":                "at '/osm/image/digest/osmController': 'sha256:12' does not match pattern",
 		"osm.osmBootstrap.healthPort=9443":                        "at '/osm/osmBootstrap/healthPort': 'not' failed",
 		"contour.enabled=true":                                    "contour.enabled=true: this chart does not bundle Contour",
-		"osm.deployPrometheus=true":                               "osm.deployPrometheus=true: this chart does not deploy Prometheus",
 		"osm.deployGrafana=true":                                  "osm.deployGrafana=true: this chart does not deploy Grafana",
 		"osm.deployJaeger=true":                                   "osm.deployJaeger=true: this chart does not deploy Jaeger",
 		"osm.enableFluentbit=true":                                "osm.enableFluentbit=true: this chart does not deploy Fluent Bit",
