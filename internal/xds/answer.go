@@ -44,7 +44,7 @@ func (s *Session) accepted(now time.Time, l *lane, f *flight) {
 			continue
 		}
 		e.cur, e.with, e.open = d.res, d.with, nil
-		s.watchWarmth(now, e.cur)
+		s.watchWarmth(now, e.cur, len(f.adds))
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 type silent struct{ ctx context.Context }
 
 func (s silent) Context() context.Context                        { return s.ctx }
-func (s silent) Send(*discovery.DeltaDiscoveryResponse) error    { return nil }
+func (s silent) SendMsg(any) error                               { return nil }
 func (s silent) Recv() (*discovery.DeltaDiscoveryRequest, error) { return nil, context.Canceled }
 
 // noCertificates never issues.
@@ -96,8 +96,8 @@ func BenchmarkJoin(b *testing.B) {
 				subscribe(envoy.Cluster, "*")
 				for sent := s.Next(now); len(sent) > 0; sent = s.Next(now) {
 					for _, resp := range sent {
-						hear(&discovery.DeltaDiscoveryRequest{TypeUrl: resp.GetTypeUrl(), ResponseNonce: resp.GetNonce()})
-						switch envoy.TypeURL(resp.GetTypeUrl()) {
+						hear(&discovery.DeltaDiscoveryRequest{TypeUrl: string(resp.Type), ResponseNonce: resp.Nonce})
+						switch resp.Type {
 						case envoy.Cluster:
 							subscribe(envoy.Endpoint, names...)
 							subscribe(envoy.Listener, "*")

@@ -1,14 +1,17 @@
 package xds
 
 import (
-	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"strconv"
+
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/encoding/proto"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"openservicemesh.io/osm/internal/core/envoy"
 )
 
-// Field numbers of DeltaDiscoveryResponse, Resource and google.protobuf.Any.
+// Field numbers of DeltaDiscoveryResponse, Resource and google.protobuf.Any. All are below 16, so that a tag is one byte.
 const (
 	fieldSystemVersion protowire.Number = 1
 	fieldResources     protowire.Number = 2
@@ -24,6 +27,44 @@ const (
 	fieldAnyValue protowire.Number = 2
 )
 
+// Response is a DeltaDiscoveryResponse that a session owes its client. It refers to resources where they are and must not be
+// changed.
+type Response struct {
+	Type       envoy.TypeURL
+	Generation uint64
+	Nonce      string
+	adds       []delivery
+	removes    []string
+}
+
+// Resources is how many resources the response adds or changes.
+func (r *Response) Resources() int { return len(r.adds) }
+
+// Size is how many bytes the response has, before compression and framing.
+func (r *Response) Size() int {
+	size := r.frontSize()
+	for _, d := range r.adds {
+		size += len(d.res.Body.GetValue())
+	}
+	return size
+}
+
+// frontSize is how many bytes it has without the encoded contents of the resources.
+func (r *Response) frontSize() int {
+	size := sizeString(r.system()) + sizeString(string(r.Type)) + sizeString(r.Nonce)
+	for _, name := range r.removes {
+		size += 1 + protowire.SizeBytes(len(name))
+	}
+	for _, d := range r.adds {
+		n := sizesOf(d)
+		size += 1 + protowire.SizeVarint(uint64(n.resource)) + n.resource - len(d.res.Body.GetValue())
+	}
+	return size
+}
+
+// system is the version of the whole.
+func (r *Response) system() string { return strconv.FormatUint(r.Generation, 10) }
+
 // sharing is the protobuf codec, but a response is not copied together: the encoded resources, which a thousand
 // proxies may be sent at the same time, are referred to where they are.
 type sharing struct{ encoding.CodecV2 }
@@ -32,43 +73,74 @@ func newCodec() encoding.CodecV2 { return sharing{encoding.GetCodecV2(proto.Name
 
 // Marshal implements encoding.CodecV2.
 func (c sharing) Marshal(v any) (mem.BufferSlice, error) {
-	resp, ok := v.(*discovery.DeltaDiscoveryResponse)
+	resp, ok := v.(*Response)
 	if !ok {
 		return c.CodecV2.Marshal(v)
 	}
 	return encodeResponse(resp), nil
 }
 
-// encodeResponse encodes the fields that Session sets. The pieces must not be changed while they are sent.
-func encodeResponse(resp *discovery.DeltaDiscoveryResponse) mem.BufferSlice {
-	var head []byte
-	head = appendString(head, fieldSystemVersion, resp.GetSystemVersionInfo())
-	head = appendString(head, fieldTypeURL, resp.GetTypeUrl())
-	head = appendString(head, fieldNonce, resp.GetNonce())
-	for _, name := range resp.GetRemovedResources() {
-		head = protowire.AppendTag(head, fieldRemoved, protowire.BytesType)
-		head = protowire.AppendString(head, name)
+// encodeResponse encodes a response as one piece before the resources and two for each of them: what stands in front of its
+// encoded content, and that content. All but the contents lies in one allocation.
+func encodeResponse(resp *Response) mem.BufferSlice {
+	front := make([]byte, 0, resp.frontSize())
+	front = appendString(front, fieldSystemVersion, resp.system())
+	front = appendString(front, fieldTypeURL, string(resp.Type))
+	front = appendString(front, fieldNonce, resp.Nonce)
+	for _, name := range resp.removes {
+		front = protowire.AppendTag(front, fieldRemoved, protowire.BytesType)
+		front = protowire.AppendString(front, name)
 	}
-	out := make(mem.BufferSlice, 0, 1+2*len(resp.GetResources()))
-	out = append(out, mem.SliceBuffer(head))
-	for _, r := range resp.GetResources() {
-		value := r.GetResource().GetValue()
-		var body []byte // of the Any, up to its value
-		body = appendString(body, fieldAnyType, r.GetResource().GetTypeUrl())
-		body = protowire.AppendTag(body, fieldAnyValue, protowire.BytesType)
-		body = protowire.AppendVarint(body, uint64(len(value)))
-		var front []byte // of the Resource, up to the Any
-		front = appendString(front, fieldResourceVersion, r.GetVersion())
-		front = appendString(front, fieldResourceName, r.GetName())
-		front = protowire.AppendTag(front, fieldResourceBody, protowire.BytesType)
-		front = protowire.AppendVarint(front, uint64(len(body)+len(value)))
-		front = append(front, body...)
-		piece := make([]byte, 0, len(front)+2*protowire.SizeVarint(1<<30))
-		piece = protowire.AppendTag(piece, fieldResources, protowire.BytesType)
-		piece = protowire.AppendVarint(piece, uint64(len(front)+len(value)))
-		out = append(out, mem.SliceBuffer(append(piece, front...)), mem.SliceBuffer(value))
+	pieces := make([]mem.SliceBuffer, 0, 1+2*len(resp.adds))
+	pieces = append(pieces, front)
+	for _, d := range resp.adds {
+		begin := len(front)
+		front = appendFront(front, d)
+		pieces = append(pieces, front[begin:], d.res.Body.GetValue())
+	}
+	out := make(mem.BufferSlice, 0, len(pieces))
+	for i := range pieces {
+		out = append(out, &pieces[i])
 	}
 	return out
+}
+
+// sizes are encoded lengths: of the version, of the Any in the Resource, and of the Resource in the response.
+type sizes struct{ version, any, resource int }
+
+func sizesOf(d delivery) sizes {
+	var n sizes
+	n.version = len(d.res.Version)
+	if d.with != "" {
+		n.version += len(versionSeparator) + len(d.with)
+	}
+	n.any = sizeString(d.res.Body.GetTypeUrl()) + 1 + protowire.SizeBytes(len(d.res.Body.GetValue()))
+	n.resource = sizeString(d.res.Name) + 1 + protowire.SizeBytes(n.any)
+	if n.version > 0 {
+		n.resource += 1 + protowire.SizeBytes(n.version)
+	}
+	return n
+}
+
+// appendFront appends a resource of a response up to its encoded content.
+func appendFront(b []byte, d delivery) []byte {
+	n := sizesOf(d)
+	b = protowire.AppendTag(b, fieldResources, protowire.BytesType)
+	b = protowire.AppendVarint(b, uint64(n.resource))
+	if n.version > 0 {
+		b = protowire.AppendTag(b, fieldResourceVersion, protowire.BytesType)
+		b = protowire.AppendVarint(b, uint64(n.version))
+		b = append(b, d.res.Version...)
+		if d.with != "" {
+			b = append(append(b, versionSeparator...), d.with...)
+		}
+	}
+	b = appendString(b, fieldResourceName, d.res.Name)
+	b = protowire.AppendTag(b, fieldResourceBody, protowire.BytesType)
+	b = protowire.AppendVarint(b, uint64(n.any))
+	b = appendString(b, fieldAnyType, d.res.Body.GetTypeUrl())
+	b = protowire.AppendTag(b, fieldAnyValue, protowire.BytesType)
+	return protowire.AppendVarint(b, uint64(len(d.res.Body.GetValue())))
 }
 
 func appendString(b []byte, field protowire.Number, s string) []byte {
@@ -76,4 +148,12 @@ func appendString(b []byte, field protowire.Number, s string) []byte {
 		return b
 	}
 	return protowire.AppendString(protowire.AppendTag(b, field, protowire.BytesType), s)
+}
+
+// sizeString is how much appendString appends.
+func sizeString(s string) int {
+	if s == "" {
+		return 0
+	}
+	return 1 + protowire.SizeBytes(len(s))
 }

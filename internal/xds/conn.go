@@ -11,7 +11,6 @@ import (
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 
 	"openservicemesh.io/osm/internal/core/envoy"
 	"openservicemesh.io/osm/internal/core/names"
@@ -87,10 +86,10 @@ type issue struct {
 	err     error
 }
 
-// deltaStream is the part of the gRPC stream that is used.
+// deltaStream is the part of the gRPC stream that is used; a *Response is sent.
 type deltaStream interface {
 	Context() context.Context
-	Send(*discovery.DeltaDiscoveryResponse) error
+	SendMsg(any) error
 	Recv() (*discovery.DeltaDiscoveryRequest, error)
 }
 
@@ -365,11 +364,11 @@ func early(now, at time.Time) time.Time {
 }
 
 // send writes one response; a client that does not read is cut off.
-func (c *conn) send(resp *discovery.DeltaDiscoveryResponse) error {
+func (c *conn) send(resp *Response) error {
 	watchdog := time.AfterFunc(c.hub.opts.SendTimeout, c.cut)
-	err := c.stream.Send(resp)
+	err := c.stream.SendMsg(resp)
 	watchdog.Stop()
-	c.hub.opts.Observer.Sent(c.peer, envoy.TypeURL(resp.GetTypeUrl()), len(resp.GetResources()), proto.Size(resp), err)
+	c.hub.opts.Observer.Sent(c.peer, resp.Type, resp.Resources(), resp.Size(), err)
 	if err != nil {
 		c.hub.opts.Observer.Refused(CodeSend)
 	}

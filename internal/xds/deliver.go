@@ -5,20 +5,18 @@ import (
 	"strconv"
 	"time"
 
-	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
-
 	"openservicemesh.io/osm/internal/core/envoy"
 )
 
 // Next returns all that may be sent now: at most one response of each type, and none of a type whose last one is
 // unanswered. Types come in the order of envoy.Types, so what is referred to precedes what refers.
-func (s *Session) Next(now time.Time) []*discovery.DeltaDiscoveryResponse {
+func (s *Session) Next(now time.Time) []*Response {
 	s.deadline = time.Time{}
 	if s.want.Config == nil {
 		return nil
 	}
 	s.pruneWarming(now)
-	var out []*discovery.DeltaDiscoveryResponse
+	var out []*Response
 	for { // what a later type turns out not to need may set an earlier one free
 		before := s.cleared
 		out = append(out, s.pass(now)...)
@@ -37,8 +35,8 @@ func (s *Session) waits() bool {
 	return false
 }
 
-func (s *Session) pass(now time.Time) []*discovery.DeltaDiscoveryResponse {
-	var out []*discovery.DeltaDiscoveryResponse
+func (s *Session) pass(now time.Time) []*Response {
+	var out []*Response
 	for i := range s.lanes {
 		l := &s.lanes[i]
 		if !l.subscribed || l.flight != nil {
@@ -96,6 +94,9 @@ func (s *Session) pick(now time.Time, l *lane) (adds []delivery, removes []strin
 				l.owed++
 				continue
 			}
+			if adds == nil {
+				adds = make([]delivery, 0, min(len(names), batchCount))
+			}
 			adds, size = append(adds, d), size+len(d.res.Body.GetValue())
 		case remove:
 			removes = append(removes, name)
@@ -151,7 +152,7 @@ func (s *Session) judge(now time.Time, l *lane, name string) (verdict, delivery)
 		return remove, d
 	case d.res == nil:
 		return nothing, d
-	case e != nil && e.open != nil && e.open.refused == wire(d.res, d.with):
+	case e != nil && e.open != nil && e.open.refused != "" && e.open.refused == wire(d.res, d.with):
 		return nothing, d
 	case e != nil && e.holds(d):
 		e.cur = d.res // perhaps claimed, and known only now
@@ -236,24 +237,24 @@ func (e *entry) fromHere() bool {
 }
 
 // send makes the response and notes that it is in flight.
-func (s *Session) send(now time.Time, l *lane, adds []delivery, removes []string) *discovery.DeltaDiscoveryResponse {
+func (s *Session) send(now time.Time, l *lane, adds []delivery, removes []string) *Response {
 	s.nonce++
-	resp := &discovery.DeltaDiscoveryResponse{
-		SystemVersionInfo: strconv.FormatUint(s.want.Generation, 10),
-		TypeUrl:           string(l.typ),
-		Nonce:             strconv.FormatUint(s.nonce, 10),
-		RemovedResources:  removes,
-	}
+	resp := &Response{Type: l.typ, Generation: s.want.Generation, Nonce: strconv.FormatUint(s.nonce, 10), adds: adds, removes: removes}
 	l.answer = false
-	l.flight = &flight{nonce: resp.Nonce, sentAt: now, adds: adds, removes: slices.Clone(removes)}
-	for _, d := range adds {
+	l.flight = &flight{nonce: resp.Nonce, sentAt: now, adds: slices.Clone(adds), removes: slices.Clone(removes)}
+	l.expect(s.unknown(l, adds))
+	opens, maybes := make([]open, len(adds)), make([]*envoy.Resource, len(adds))
+	for i, d := range adds {
 		delete(l.dirty, d.res.Name)
-		o := l.entry(d.res.Name).opened()
-		o.refused, o.message = "", ""
-		o.maybe = append(without(o.maybe, d.res.Version), d.res)
-		resp.Resources = append(resp.Resources, &discovery.Resource{
-			Name: d.res.Name, Version: wire(d.res, d.with), Resource: d.res.Body,
-		})
+		e := l.entry(d.res.Name)
+		if e.open == nil {
+			maybes[i] = d.res
+			opens[i].maybe = maybes[i : i+1 : i+1]
+			e.open = &opens[i]
+		} else {
+			e.open.refused, e.open.message = "", ""
+			e.open.maybe = append(without(e.open.maybe, d.res.Version), d.res)
+		}
 		if l.typ == envoy.Cluster {
 			s.lane(envoy.Endpoint).touch(d.res.Name)
 		}
@@ -264,4 +265,14 @@ func (s *Session) send(now time.Time, l *lane, adds []delivery, removes []string
 	}
 	l.shrink()
 	return resp
+}
+
+// unknown counts the additions of which there is no entry yet.
+func (s *Session) unknown(l *lane, adds []delivery) (n int) {
+	for _, d := range adds {
+		if l.entries[d.res.Name] == nil {
+			n++
+		}
+	}
+	return n
 }

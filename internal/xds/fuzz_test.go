@@ -51,7 +51,7 @@ func FuzzRequests(f *testing.F) {
 			}
 			in = in[1+n:]
 			now = now.Add(time.Second)
-			for _, resp := range s.Next(now) {
+			for _, resp := range s.Says(now) {
 				if flying[resp.GetTypeUrl()] {
 					t.Fatalf("two responses of %s in flight", resp.GetTypeUrl())
 				}

@@ -15,6 +15,8 @@ type lane struct {
 	answer     bool // a response is due even if it is empty: Envoy's start waits for it
 	// entries holds every name the client has subscribed, holds or may hold.
 	entries map[string]*entry
+	// room is where the next entries go: they are made many at a time.
+	room []entry
 	// dirty holds the names whose desired state may differ from what the client holds.
 	dirty map[string]struct{}
 	large bool // dirty has held more than fits a map's first space
@@ -90,10 +92,26 @@ func (l *lane) mark(name string) {
 func (l *lane) entry(name string) *entry {
 	e := l.entries[name]
 	if e == nil {
-		e = &entry{}
+		if len(l.room) == 0 {
+			l.room = make([]entry, 1)
+		}
+		e, l.room = &l.room[0], l.room[1:]
 		l.entries[name] = e
 	}
 	return e
+}
+
+// expect makes room for n more names, if they are many.
+func (l *lane) expect(n int) {
+	if n <= smallMap {
+		return
+	}
+	if len(l.entries) == 0 {
+		l.entries = make(map[string]*entry, n)
+	}
+	if len(l.room) < n {
+		l.room = make([]entry, n)
+	}
 }
 
 func (e *entry) opened() *open {
@@ -164,11 +182,14 @@ func wire(res *envoy.Resource, with string) string {
 	if with == "" {
 		return res.Version
 	}
-	return res.Version + "." + with
+	return res.Version + versionSeparator + with
 }
 
+// versionSeparator stands in a version of endpoints before that of their cluster.
+const versionSeparator = "."
+
 func splitWire(v string) (version, with string) {
-	if i := strings.LastIndexByte(v, '.'); i >= 0 {
+	if i := strings.LastIndex(v, versionSeparator); i >= 0 {
 		return v[:i], v[i+1:]
 	}
 	return v, ""

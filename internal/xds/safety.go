@@ -17,14 +17,14 @@ func (s *Session) wait(now, end time.Time) bool {
 	return true
 }
 
-// watchWarmth begins to watch an accepted resource until all that the client fetches for it by name is delivered.
-func (s *Session) watchWarmth(now time.Time, res *envoy.Resource) {
+// watchWarmth begins to watch an accepted resource, one of some, until all that the client fetches for it by name is delivered.
+func (s *Session) watchWarmth(now time.Time, res *envoy.Resource, among int) {
 	if res == nil || (res.Type != envoy.Cluster && res.Type != envoy.Listener) {
 		return
 	}
 	if ref := (envoy.Ref{Type: res.Type, Name: res.Name}); !s.warm(res) {
 		if s.warming == nil {
-			s.warming = map[envoy.Ref]time.Time{}
+			s.warming = make(map[envoy.Ref]time.Time, among)
 		}
 		s.warming[ref], s.warmed = now, true
 	} else {

@@ -189,6 +189,9 @@ func (s *Session) Handle(now time.Time, req *discovery.DeltaDiscoveryRequest) (*
 	if first && len(subscribe) == 0 && l.wildcardType() {
 		subscribe = []string{wildcardName} // the form that older clients use
 	}
+	if len(l.entries)+len(subscribe) <= maxNames {
+		l.expect(len(subscribe))
+	}
 	for _, name := range subscribe {
 		if err := s.subscribe(l, name); err != nil {
 			return out, err
@@ -227,7 +230,7 @@ func (s *Session) claim(now time.Time, l *lane, versions map[string]string) {
 		e := l.entry(name)
 		e.cur, e.with = s.recognise(l.typ, name, version)
 		l.touch(name)
-		s.watchWarmth(now, e.cur)
+		s.watchWarmth(now, e.cur, len(versions))
 		s.warmed = true // what is claimed is delivered: clusters claimed before may be complete
 	}
 }

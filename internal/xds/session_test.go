@@ -41,7 +41,7 @@ var kinds = map[envoy.TypeURL]string{envoy.Secret: "SDS", envoy.Cluster: "CDS", 
 func (x *script) says(want ...string) {
 	x.t.Helper()
 	var got []string
-	for _, resp := range x.s.Next(x.now) {
+	for _, resp := range x.s.Says(x.now) {
 		t := envoy.TypeURL(resp.GetTypeUrl())
 		line := kinds[t]
 		for _, r := range resp.GetResources() {
@@ -238,7 +238,7 @@ func TestARefusedResponseIsHalved(t *testing.T) {
 			x.subscribe(envoy.Cluster, "*")
 			name, responses := fmt.Sprint("c", bad), 0
 			for range 20 {
-				out := x.s.Next(x.now)
+				out := x.s.Says(x.now)
 				if len(out) == 0 {
 					break
 				}
@@ -392,5 +392,5 @@ func TestLimitsOfASession(t *testing.T) {
 		all = append(all, r.Name)
 	}
 	y.subscribe(envoy.Secret, all...)
-	require.Len(t, y.s.Next(y.now)[0].GetResources(), batchCount)
+	require.Len(t, y.s.Says(y.now)[0].GetResources(), batchCount)
 }

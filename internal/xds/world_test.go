@@ -76,7 +76,7 @@ func (w *world) push() error {
 			w.session.SetCertificate(w.cert)
 		}
 	}
-	for _, resp := range w.session.Next(w.now) {
+	for _, resp := range w.session.Says(w.now) {
 		w.flying[resp.GetTypeUrl()]++
 		if w.flying[resp.GetTypeUrl()] > 1 {
 			return fmt.Errorf("two responses of type %s in flight", resp.GetTypeUrl())
