@@ -31,6 +31,7 @@ var benches = []struct {
 	{"controlplane", nil},
 	{"xds", nil},
 	{"sidecar", nil},
+	{"injection", nil},
 }
 
 func main() {

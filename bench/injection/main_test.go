@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"openservicemesh.io/osm/bench/internal/report"
 )
 
 func TestRun(t *testing.T) {
@@ -13,8 +15,13 @@ func TestRun(t *testing.T) {
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, len(reviews), 4)
 	var out strings.Builder
-	require.NoError(t, run(&out, reviews, 20, 0))
+	table := &report.Table{}
+	require.NoError(t, run(&out, reviews, 20, 0, table))
+	require.Len(t, table.Rows, 4)
+	for _, r := range table.Rows {
+		require.Positive(t, r.Figure, r.Name)
+	}
 	require.Contains(t, out.String(), "20 reviews")
-	require.ErrorContains(t, run(&out, reviews, 20, time.Nanosecond), "above")
-	require.ErrorContains(t, run(&out, [][]byte{[]byte("{}")}, 1, 0), "not answered with a patch")
+	require.ErrorContains(t, run(&out, reviews, 20, time.Nanosecond, table), "above")
+	require.ErrorContains(t, run(&out, [][]byte{[]byte("{}")}, 1, 0, table), "not answered with a patch")
 }
