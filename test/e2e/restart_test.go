@@ -21,14 +21,20 @@ type load struct {
 // startLoad sends requests from the prober beside bookbuyer for a while and returns a function that waits for the end.
 func startLoad(t *testing.T, seconds, rate int) func() load {
 	t.Helper()
+	return startLoadFrom(t, "bookbuyer", "http://bookstore.bookstore:14001/buy-a-book/new", seconds, rate)
+}
+
+// startLoadFrom sends them from the pod prober of a namespace.
+func startLoadFrom(t *testing.T, namespace, url string, seconds, rate int) func() load {
+	t.Helper()
 	type result struct {
 		out string
 		err error
 	}
 	done := make(chan result, 1)
 	go func() {
-		out, err := mesh.Output(t.Context(), "kubectl", "exec", "-n", "bookbuyer", "prober", "-c", "prober", "--", "osm-meshtest", "load",
-			"-url", "http://bookstore.bookstore:14001/buy-a-book/new", "-duration", fmt.Sprintf("%ds", seconds), "-rate", fmt.Sprint(rate))
+		out, err := mesh.Output(t.Context(), "kubectl", "exec", "-n", namespace, "prober", "-c", "prober", "--", "osm-meshtest", "load",
+			"-url", url, "-duration", fmt.Sprintf("%ds", seconds), "-rate", fmt.Sprint(rate))
 		done <- result{out, err}
 	}()
 	return func() load {

@@ -9,12 +9,13 @@ import (
 	"slices"
 )
 
-// peersModule pins the peers that are Go programs; Contour and Prometheus have modules of their own, for their dependencies
-// disagree with the others'.
+// peersModule pins the peers that are Go programs; Contour, cert-manager and Prometheus have modules of their own, for their
+// dependencies disagree with the others'.
 const (
-	peersModule      = "tools/peers"
-	contourModule    = "tools/contour"
-	prometheusModule = "tools/prometheus"
+	peersModule       = "tools/peers"
+	contourModule     = "tools/contour"
+	certManagerModule = "tools/certmanager"
+	prometheusModule  = "tools/prometheus"
 )
 
 // openBao is a server that speaks Vault's protocol, under a free licence.
@@ -65,6 +66,10 @@ func Peers() []Spec {
 		{
 			Name: "contour", Official: "projectcontour/contour:v1.33.8", Module: contourModule, Package: "github.com/projectcontour/contour/cmd/contour",
 			Path: "/bin/contour", User: userNobody, Description: "Ingress controller",
+		},
+		{
+			Name: "cert-manager-controller", Official: "jetstack/cert-manager-controller:v1.21.2", Module: certManagerModule, Package: "./cert-manager-controller",
+			Path: "/app/cmd/controller/controller", User: userNobody, Description: "Certificates as Kubernetes objects; with CA and self-signed issuers alone",
 		},
 		{
 			Name: openBao, Official: "openbao/openbao:" + openBaoVersion, Path: "/bin/bao", User: userNobody,
