@@ -30,7 +30,7 @@ var (
 
 const (
 	issueTimeout = 45 * time.Second // longer than certificates of a new root are held back
-	issueRetry   = 2 * time.Second  // after a failure, doubled up to issueRetryMax
+	issueRetry   = 2 * time.Second  // after a failure, doubled up to issueMax
 	issueMax     = time.Minute
 )
 
