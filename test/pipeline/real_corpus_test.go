@@ -201,6 +201,10 @@ func TestRealOddHeaders(t *testing.T) {
 		{[]string{"X-Tier: gold\x00"}, []int{400}}, {[]string{"X-Tier: gold\x0b"}, []int{400, 404}}, {[]string{"X-Tier: iron\r\n gold"}, []int{400, 404}}, {[]string{"X-Tier:\r\n gold"}, []int{400, 404, 200}},
 		{[]string{"X-Tier: gold", "x-tier: iron"}, []int{404}}, {[]string{"X-Tier: gold", "X-TIER:"}, []int{404}}, {[]string{"X-Tier: gold,"}, []int{404}}, {[]string{"X-Tier: ,gold"}, []int{404}},
 		{[]string{"X-Tier: \"gold\""}, []int{404}}, {[]string{"X-Tier: gold;q=1"}, []int{404}}, {[]string{"X-Tier: go ld"}, []int{404}}, {[]string{"X-Tier: ｇold"}, []int{404}},
+		{[]string{"X-Tier: gold\u200b"}, []int{404}}, {[]string{"X-Tier: %67old"}, []int{404}}, {[]string{"X-Tier: \\x67old"}, []int{404}},
+		{[]string{"X-Tier: gold#"}, []int{404}}, {[]string{"X-Tier: gold?x"}, []int{404}}, {[]string{"X-Tier: iron/../gold"}, []int{404}},
+		{[]string{"X-Tier: =?utf-8?q?gold?="}, []int{404}}, {[]string{"X-Tier*: utf-8''gold"}, []int{404}}, {[]string{"X-Tier: &#103;old"}, []int{404}},
+		{[]string{"X-Tier: gold\\"}, []int{404}}, {[]string{"X-Tier: (gold)"}, []int{404}}, {[]string{"X-Tier: iron|gold"}, []int{404}},
 		{[]string{"X\u2010Tier: gold"}, []int{400, 404}}, {[]string{"X.Tier: gold"}, []int{404}}, {[]string{"XTier: gold"}, []int{404}},
 		{[]string{"X-Tier: gold", "Connection: X-Tier"}, []int{200, 400, 404}}, {[]string{"Transfer-Encoding: chunked", "Content-Length: 5", "X-Tier: gold"}, []int{400}},
 	} {
