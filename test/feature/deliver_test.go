@@ -103,16 +103,23 @@ func complete(m *deltaclient.Model) bool {
 	return len(m.Held[envoy.Listener]) == 1 && len(m.Held[envoy.Route]) == 1 && len(m.Held[envoy.Cluster]) == 2 && m.Warm()
 }
 
-func TestAProxyIsConfiguredAndFollowsChanges(t *testing.T) {
+// configured starts a server with the first view of the shop, and a proxy that has all of it.
+func configured(t *testing.T, ctx context.Context) (*xdsserver.Server, *xdstest.View, *proxy) {
+	t.Helper()
 	s := start(t, xds.Options{})
 	s.Tokens.Allow("t0", xds.Peer{Pod: pod(0), Identity: buyer})
 	v := xdstest.NewView().Add(pod(0), buyer, shop(1)...)
 	v.EDS["a"], v.EDS["b"] = xdstest.Endpoints("a", 1, 80), xdstest.Endpoints("b", 1, 81)
 	s.Hub.SetView(v)
 	p := connect(t, s, deltaclient.NewClient(), "t0")
-	ctx := within(t, 10*time.Second)
 	require.NoError(t, p.Wait(ctx, complete))
 	require.NoError(t, s.Hub.WaitAcked(ctx, 1))
+	return s, v, p
+}
+
+func TestAProxyIsConfiguredAndFollowsChanges(t *testing.T) {
+	ctx := within(t, 10*time.Second)
+	s, v, p := configured(t, ctx)
 
 	// An endpoint changes: one resource arrives, nothing else.
 	_, before, _ := p.Traffic()
@@ -138,15 +145,8 @@ func TestAProxyIsConfiguredAndFollowsChanges(t *testing.T) {
 // TestAddressesChangeWithThePodsKey: a pod may get another key, for example because it is to be scraped, by the very view in
 // which addresses change that it holds.
 func TestAddressesChangeWithThePodsKey(t *testing.T) {
-	s := start(t, xds.Options{})
-	s.Tokens.Allow("t0", xds.Peer{Pod: pod(0), Identity: buyer})
-	v := xdstest.NewView().Add(pod(0), buyer, shop(1)...)
-	v.EDS["a"], v.EDS["b"] = xdstest.Endpoints("a", 1, 80), xdstest.Endpoints("b", 1, 81)
-	s.Hub.SetView(v)
-	p := connect(t, s, deltaclient.NewClient(), "t0")
 	ctx := within(t, 10*time.Second)
-	require.NoError(t, p.Wait(ctx, complete))
-	require.NoError(t, s.Hub.WaitAcked(ctx, 1))
+	s, v, p := configured(t, ctx)
 
 	v = v.Next()
 	v.EDS["a"] = xdstest.Endpoints("a", 2, 80, 82)
