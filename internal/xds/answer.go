@@ -39,7 +39,7 @@ func (s *Session) answered(now time.Time, l *lane, req *discovery.DeltaDiscovery
 
 func (s *Session) accepted(now time.Time, l *lane, f *flight) {
 	for _, d := range f.adds {
-		e := l.entries[d.res.Name]
+		e := l.take(d.res.Name)
 		if e == nil { // unsubscribed since
 			continue
 		}
@@ -55,7 +55,7 @@ func (s *Session) refused(l *lane, f *flight, message string) {
 	s.refusals = true
 	if len(f.adds) == 1 {
 		d := f.adds[0]
-		e := l.entries[d.res.Name]
+		e := l.take(d.res.Name)
 		if e == nil {
 			return
 		}
@@ -66,7 +66,7 @@ func (s *Session) refused(l *lane, f *flight, message string) {
 	}
 	names := make([]string, 0, len(f.adds))
 	for _, d := range f.adds {
-		if l.entries[d.res.Name] != nil {
+		if l.has(d.res.Name) {
 			names = append(names, d.res.Name)
 		}
 	}
@@ -80,14 +80,14 @@ func (s *Session) refused(l *lane, f *flight, message string) {
 
 // removed forgets a resource. A refused removal counts as done: Envoy refuses it only for what it never got from here.
 func (s *Session) removed(l *lane, name string) {
-	e := l.entries[name]
+	e := l.take(name)
 	if e == nil {
 		return
 	}
 	if e.named {
 		e.cur, e.with, e.open = nil, "", nil
 	} else {
-		delete(l.entries, name)
+		l.drop(name)
 	}
 	if get(s.want.Config, l.typ, name) != nil {
 		l.touch(name)

@@ -21,7 +21,23 @@ func (s *Session) Next(now time.Time) []*Response {
 		before := s.cleared
 		out = append(out, s.pass(now)...)
 		if s.cleared == before || !s.waits() {
-			return out
+			break
+		}
+	}
+	if len(out) == 0 && s.Settled() {
+		s.rest()
+	}
+	return out
+}
+
+// rest gives back the space of what was under way.
+func (s *Session) rest() {
+	for i := range s.lanes {
+		l := &s.lanes[i]
+		if l.typ == envoy.Endpoint {
+			l.holdings.rest(&s.lane(envoy.Cluster).holdings)
+		} else {
+			l.holdings.rest(nil)
 		}
 	}
 }
@@ -82,7 +98,7 @@ func (s *Session) pick(now time.Time, l *lane) (adds []delivery, removes []strin
 	size := 0
 	for _, name := range names {
 		v, d := s.judge(now, l, name)
-		if v == remove && !l.entries[name].unanswered() { // else it is only told that there is no such thing
+		if v == remove && !l.unanswered(name) { // else it is only told that there is no such thing
 			v = s.mayRemove(now, &refs, envoy.Ref{Type: l.typ, Name: name})
 		}
 		switch v {
@@ -138,25 +154,24 @@ func (s *Session) suspectAdds(now time.Time, l *lane) []delivery {
 
 // judge compares what the client holds of one name with what it shall hold.
 func (s *Session) judge(now time.Time, l *lane, name string) (verdict, delivery) {
-	e := l.entries[name]
-	if e == nil && !l.wildcard {
+	e, known := l.look(name)
+	if !known && !l.wildcard {
 		return nothing, delivery{}
 	}
 	d, ready := s.desired(now, l, name)
 	switch {
 	case !ready:
 		return wait, d
-	case d.res == nil && e == nil:
+	case d.res == nil && !known:
 		return nothing, d
 	case d.res == nil && (e.named && e.unanswered() || e.cur != nil || e.open != nil):
 		return remove, d
 	case d.res == nil:
 		return nothing, d
-	case e != nil && e.open != nil && e.open.refused != "" && e.open.refused == wire(d.res, d.with):
+	case e.refusing() && e.open.refused == wire(d.res, d.with):
 		return nothing, d
-	case e != nil && e.holds(d):
-		e.cur = d.res // perhaps claimed, and known only now
-		e.open = nil  // an earlier refusal, if any, is about something no longer wanted
+	case e.holds(d):
+		l.confirm(name, d.res)
 		return nothing, d
 	case !s.mayAdd(now, l, d.res):
 		return wait, d
@@ -165,12 +180,26 @@ func (s *Session) judge(now time.Time, l *lane, name string) (verdict, delivery)
 }
 
 // holds reports whether the client has just this version and can have no other.
-func (e *entry) holds(d delivery) bool {
+func (e entry) holds(d delivery) bool {
 	return e.cur != nil && e.cur.Version == d.res.Version && e.with == d.with && (e.open == nil || len(e.open.maybe) == 0)
 }
 
 // unanswered reports whether the client holds nothing under a name and was sent nothing.
-func (e *entry) unanswered() bool { return e.cur == nil && e.open == nil }
+func (e entry) unanswered() bool { return e.cur == nil && e.open == nil }
+
+func (l *lane) unanswered(name string) bool {
+	e, _ := l.look(name)
+	return e.unanswered()
+}
+
+// confirm notes that the client holds a resource: perhaps it was claimed, and is known only now; an earlier refusal, if any, is
+// about something no longer wanted.
+func (l *lane) confirm(name string, res *envoy.Resource) {
+	if e, _ := l.look(name); e.cur != res || e.open != nil {
+		mine := l.take(name)
+		mine.cur, mine.open = res, nil
+	}
+}
 
 // desired returns what the client shall hold under a name, res nil for nothing; ready is false while that is not known yet.
 func (s *Session) desired(now time.Time, l *lane, name string) (d delivery, ready bool) {
@@ -184,7 +213,7 @@ func (s *Session) desired(now time.Time, l *lane, name string) (d delivery, read
 		if s.cert == nil {
 			return delivery{}, false
 		}
-		if e := l.entries[name]; s.cert.Body == nil && (e == nil || e.cur != s.cert) {
+		if e, _ := l.look(name); s.cert.Body == nil && e.cur != s.cert {
 			return delivery{}, false
 		}
 		return delivery{res: s.cert}, true
@@ -196,14 +225,14 @@ func (s *Session) desired(now time.Time, l *lane, name string) (d delivery, read
 // because something refers to them.
 func (s *Session) desiredEndpoints(now time.Time, name string) (d delivery, ready bool) {
 	clusters := s.lane(envoy.Cluster)
-	e := clusters.entries[name]
+	e, _ := clusters.look(name)
 	cluster := get(s.want.Config, envoy.Cluster, name)
 	if cluster == nil {
-		if e == nil || !e.fromHere() {
+		if !e.fromHere() {
 			return delivery{}, true
 		}
-		mine := s.lane(envoy.Endpoint).entries[name]
-		if mine == nil || mine.cur == nil || mine.cur.Body == nil {
+		mine, _ := s.lane(envoy.Endpoint).look(name)
+		if mine.cur == nil || mine.cur.Body == nil {
 			return delivery{}, true
 		}
 		d := delivery{res: mine.cur, with: mine.with}
@@ -216,11 +245,11 @@ func (s *Session) desiredEndpoints(now time.Time, name string) (d delivery, read
 	}
 	d.res = s.endpoints(name)
 	switch {
-	case e != nil && e.open != nil && len(e.open.maybe) > 0:
+	case e.open != nil && len(e.open.maybe) > 0:
 		d.with = e.open.maybe[len(e.open.maybe)-1].Version
-	case e != nil && e.cur != nil:
+	case e.cur != nil:
 		d.with = e.cur.Version
-	case e != nil && e.open != nil: // refused, never held
+	case e.open != nil: // refused, never held
 	case clusters.wildcard || s.wait(now, s.started.Add(warmLimit)):
 		return d, false // the cluster itself comes first
 	default: // a client that asks for endpoints alone
@@ -230,7 +259,7 @@ func (s *Session) desiredEndpoints(now time.Time, name string) (d delivery, read
 }
 
 // fromHere reports whether the client got the resource on this very stream, as against claiming to hold it.
-func (e *entry) fromHere() bool {
+func (e entry) fromHere() bool {
 	known := false
 	e.held(func(res *envoy.Resource) { known = known || res.Body != nil })
 	return known
@@ -270,7 +299,7 @@ func (s *Session) send(now time.Time, l *lane, adds []delivery, removes []string
 // unknown counts the additions of which there is no entry yet.
 func (s *Session) unknown(l *lane, adds []delivery) (n int) {
 	for _, d := range adds {
-		if l.entries[d.res.Name] == nil {
+		if !l.has(d.res.Name) {
 			n++
 		}
 	}

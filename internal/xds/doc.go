@@ -5,6 +5,7 @@
 // proxy has acknowledged and which resources it refused.
 //
 //   - session.go, lane.go, deliver.go: the protocol of one stream as a state machine without gRPC, clock or goroutine;
+//   - holdings.go: what it remembers of names;
 //   - stream.go, conn.go: one gRPC stream around one session;
 //   - hub.go: all streams, and whom a new View concerns;
 //   - codec.go: responses on the wire, without copying what many proxies share;

@@ -13,10 +13,7 @@ type lane struct {
 	subscribed bool // the client has sent a first request for the type
 	wildcard   bool
 	answer     bool // a response is due even if it is empty: Envoy's start waits for it
-	// entries holds every name the client has subscribed, holds or may hold.
-	entries map[string]*entry
-	// room is where the next entries go: they are made many at a time.
-	room []entry
+	holdings
 	// dirty holds the names whose desired state may differ from what the client holds.
 	dirty map[string]struct{}
 	large bool // dirty has held more than fits a map's first space
@@ -67,11 +64,8 @@ func (l *lane) shrink() {
 	}
 }
 
-// smallMap is how many keys a Go map holds in its first group.
-const smallMap = 8
-
 func newLane(t envoy.TypeURL) lane {
-	return lane{typ: t, entries: map[string]*entry{}, dirty: map[string]struct{}{}}
+	return lane{typ: t, dirty: map[string]struct{}{}}
 }
 
 // wildcardType reports whether clients may ask for all resources of the type.
@@ -79,7 +73,7 @@ func (l *lane) wildcardType() bool { return l.typ == envoy.Cluster || l.typ == e
 
 // touch marks a name for comparison, if the client is concerned with it at all.
 func (l *lane) touch(name string) {
-	if l.subscribed && (l.wildcard || l.entries[name] != nil) {
+	if l.subscribed && (l.wildcard || l.has(name)) {
 		l.mark(name)
 	}
 }
@@ -87,31 +81,6 @@ func (l *lane) touch(name string) {
 func (l *lane) mark(name string) {
 	l.dirty[name] = struct{}{}
 	l.large = l.large || len(l.dirty) > smallMap
-}
-
-func (l *lane) entry(name string) *entry {
-	e := l.entries[name]
-	if e == nil {
-		if len(l.room) == 0 {
-			l.room = make([]entry, 1)
-		}
-		e, l.room = &l.room[0], l.room[1:]
-		l.entries[name] = e
-	}
-	return e
-}
-
-// expect makes room for n more names, if they are many.
-func (l *lane) expect(n int) {
-	if n <= smallMap {
-		return
-	}
-	if len(l.entries) == 0 {
-		l.entries = make(map[string]*entry, n)
-	}
-	if len(l.room) < n {
-		l.room = make([]entry, n)
-	}
 }
 
 func (e *entry) opened() *open {
@@ -144,30 +113,30 @@ func (l *lane) subscribe(name string) {
 func (l *lane) unsubscribe(name string) {
 	if name == wildcardName {
 		l.wildcard, l.answer = false, false
-		for n, e := range l.entries {
+		for n, e := range l.all() {
 			if !e.named {
 				l.forget(n)
 			}
 		}
 		return
 	}
-	if e := l.entries[name]; e == nil || !e.named {
+	if e, _ := l.look(name); !e.named {
 		return
 	}
 	if l.wildcard {
-		l.entries[name].named = false
+		l.take(name).named = false
 		return
 	}
 	l.forget(name)
 }
 
 func (l *lane) forget(name string) {
-	delete(l.entries, name)
+	l.drop(name)
 	delete(l.dirty, name)
 }
 
 // held returns every version of an entry that may be in force at the client.
-func (e *entry) held(f func(*envoy.Resource)) {
+func (e entry) held(f func(*envoy.Resource)) {
 	if e.cur != nil {
 		f(e.cur)
 	}

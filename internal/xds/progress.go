@@ -47,7 +47,7 @@ func (s *Session) Progress() map[string]TypeProgress {
 		l := &s.lanes[i]
 		p := TypeProgress{State: Synced}
 		refused := false
-		for _, e := range l.entries {
+		for _, e := range l.all() {
 			if e.cur != nil {
 				p.Resources++
 			}

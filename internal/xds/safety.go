@@ -42,9 +42,9 @@ func (s *Session) pruneWarming(now time.Time) {
 	}
 	s.warmed, s.warmBy = false, now.Add(warmLimit)
 	for ref, since := range s.warming {
-		e := s.lane(ref.Type).entries[ref.Name]
+		e, _ := s.lane(ref.Type).look(ref.Name)
 		end := since.Add(warmLimit)
-		if e == nil || e.cur == nil || s.warm(e.cur) || !now.Before(end) {
+		if e.cur == nil || s.warm(e.cur) || !now.Before(end) {
 			delete(s.warming, ref)
 		} else if end.Before(s.warmBy) {
 			s.warmBy = end
@@ -62,12 +62,12 @@ func (s *Session) warm(res *envoy.Resource) bool {
 	for _, ref := range res.Refs {
 		switch ref.Type {
 		case envoy.Endpoint:
-			e := s.lane(ref.Type).entries[ref.Name]
-			if !delivered(e) || e.cur != nil && e.with != res.Version && !e.refusing() {
+			e, _ := s.lane(ref.Type).look(ref.Name)
+			if !e.delivered() || e.cur != nil && e.with != res.Version && !e.refusing() {
 				return false
 			}
 		case envoy.Secret, envoy.Route:
-			if !delivered(s.lane(ref.Type).entries[ref.Name]) {
+			if e, _ := s.lane(ref.Type).look(ref.Name); !e.delivered() {
 				return false
 			}
 		}
@@ -76,12 +76,10 @@ func (s *Session) warm(res *envoy.Resource) bool {
 }
 
 // delivered reports whether the client holds the resource, or has refused it, which no waiting mends.
-func delivered(e *entry) bool {
-	return e != nil && (e.cur != nil || e.refusing())
-}
+func (e entry) delivered() bool { return e.cur != nil || e.refusing() }
 
 // refusing reports whether the client refused the version last sent.
-func (e *entry) refusing() bool { return e.open != nil && e.open.refused != "" }
+func (e entry) refusing() bool { return e.open != nil && e.open.refused != "" }
 
 // mayAdd keeps a listener or route back until every cluster it names can carry traffic: make before break. Clusters
 // outside the configuration (those of the bootstrap) and clusters the client itself refuses do not count: waiting for
@@ -101,11 +99,11 @@ func (s *Session) mayAdd(now time.Time, l *lane, res *envoy.Resource) bool {
 			}
 			continue
 		}
-		e := clusters.entries[ref.Name]
+		e, known := clusters.look(ref.Name)
 		switch {
-		case e == nil && !clusters.wildcard:
+		case !known && !clusters.wildcard:
 			continue // a client that picks its clusters by name
-		case e == nil, e.open != nil && e.open.leaving:
+		case !known, e.open != nil && e.open.leaving:
 			return false
 		case e.cur == nil && !e.refusing():
 			return false
@@ -145,7 +143,7 @@ func (s *Session) gather(now time.Time, r *references) {
 		if !l.subscribed && s.wait(now, s.started.Add(claimLimit)) && l.typ != envoy.Route {
 			r.doubt(l.typ, wait) // after a reconnect the client has yet to tell
 		}
-		for name, e := range l.entries {
+		for name, e := range l.all() {
 			into, v := r.stuck, keep
 			if s.changing(l, name, r) {
 				into, v = r.firm, wait
@@ -156,7 +154,7 @@ func (s *Session) gather(now time.Time, r *references) {
 				}
 				for _, ref := range res.Refs {
 					into[ref] = true
-					if ref.Type == envoy.Route && routes.entries[ref.Name] == nil && s.wait(now, s.started.Add(claimLimit)) {
+					if ref.Type == envoy.Route && !routes.has(ref.Name) && s.wait(now, s.started.Add(claimLimit)) {
 						r.doubt(envoy.Route, wait) // likewise
 					}
 				}

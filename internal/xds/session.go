@@ -140,8 +140,8 @@ func (s *Session) EndpointsChanged(clusters []string) {
 // CertificateNeeded reports whether the client waits for its workload certificate, and which version it says it
 // already holds ("" for none).
 func (s *Session) CertificateNeeded() (held string, needed bool) {
-	e := s.lane(envoy.Secret).entries[s.certName]
-	if e == nil || !e.named {
+	e, _ := s.lane(envoy.Secret).look(s.certName)
+	if !e.named {
 		return "", false
 	}
 	if e.cur != nil {
@@ -164,7 +164,7 @@ func (s *Session) SetCertificate(res *envoy.Resource) {
 
 // AcceptCertificate takes the version which the client says it holds as good, so that it is not sent again.
 func (s *Session) AcceptCertificate() {
-	if e := s.lane(envoy.Secret).entries[s.certName]; e != nil && e.cur != nil {
+	if e, _ := s.lane(envoy.Secret).look(s.certName); e.cur != nil {
 		s.cert = e.cur
 		s.lane(envoy.Secret).touch(s.certName)
 	}
@@ -189,7 +189,7 @@ func (s *Session) Handle(now time.Time, req *discovery.DeltaDiscoveryRequest) (*
 	if first && len(subscribe) == 0 && l.wildcardType() {
 		subscribe = []string{wildcardName} // the form that older clients use
 	}
-	if len(l.entries)+len(subscribe) <= maxNames {
+	if l.len()+len(subscribe) <= maxNames {
 		l.expect(len(subscribe))
 	}
 	for _, name := range subscribe {
@@ -214,7 +214,7 @@ func (s *Session) subscribe(l *lane, name string) error {
 		}
 		return nil
 	}
-	if len(name) > maxNameLen || len(l.entries) >= maxNames {
+	if len(name) > maxNameLen || l.len() >= maxNames {
 		return ErrTooMany
 	}
 	l.subscribe(name)
@@ -223,8 +223,11 @@ func (s *Session) subscribe(l *lane, name string) error {
 
 // claim records what a reconnecting client says it holds.
 func (s *Session) claim(now time.Time, l *lane, versions map[string]string) {
+	if l.wildcard && len(versions) <= maxNames {
+		l.expect(len(versions))
+	}
 	for name, version := range versions {
-		if !l.wildcard && l.entries[name] == nil {
+		if !l.wildcard && !l.has(name) {
 			continue
 		}
 		e := l.entry(name)
@@ -302,7 +305,7 @@ func (s *Session) Rejections() []Rejection {
 	}
 	var out []Rejection
 	for i := range s.lanes {
-		for name, e := range s.lanes[i].entries {
+		for name, e := range s.lanes[i].all() {
 			if e.open != nil && e.open.refused != "" {
 				out = append(out, Rejection{Type: s.lanes[i].typ, Name: name, Version: e.open.refused, Message: e.open.message})
 			}
@@ -318,7 +321,7 @@ func (s *Session) Rejections() []Rejection {
 func (s *Session) Held(t envoy.TypeURL) map[string]string {
 	out := map[string]string{}
 	if l := s.lane(t); l != nil {
-		for name, e := range l.entries {
+		for name, e := range l.all() {
 			if e.cur != nil {
 				out[name] = wire(e.cur, e.with)
 			}
