@@ -99,6 +99,12 @@ func jobs(t *testing.T, call, prepare string) {
 	t.Helper()
 	applyText(t, manifest(t, "podlife-callers.yaml", "CALL", call, "INIT", prepare))
 	kubectl(t, "create", "job", "from-cron", "--from=cronjob/cron", "-n", lifeNamespace)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(mesh.Output(context.Background(), "kubectl", "get", "pods", "-n", lifeNamespace, "-o",
+				`jsonpath={range .items[*]}{.metadata.name} {.status.phase}{range .status.containerStatuses[*]}{"\n  "}{.name} {.started} {.state}{end}{"\n"}{end}`))
+		}
+	})
 	start := time.Now()
 	for _, job := range []string{"never", "on-failure", "from-cron"} {
 		kubectl(t, "wait", "job/"+job, "-n", lifeNamespace, "--for=condition=Complete", "--timeout=60s")

@@ -11,11 +11,12 @@ const (
 	endAfter = 3 // polls in a row that find nobody
 )
 
-// sidecarEnds returns once something accepted connections on an address and does not any more, or when ctx ends.
-func sidecarEnds(ctx context.Context, address string, poll time.Duration) {
+// sidecarEnds returns once something accepted connections on an address and does not any more, or when ctx ends. It calls
+// seen, once, when something accepted for the first time.
+func sidecarEnds(ctx context.Context, address string, poll time.Duration, seen func()) {
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
-	seen, gone := false, 0
+	was, gone := false, 0
 	for {
 		select {
 		case <-ctx.Done():
@@ -25,10 +26,13 @@ func sidecarEnds(ctx context.Context, address string, poll time.Duration) {
 		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", address)
 		if err == nil {
 			_ = conn.Close()
-			seen, gone = true, 0
+			if !was {
+				seen()
+			}
+			was, gone = true, 0
 			continue
 		}
-		if gone++; seen && gone >= endAfter {
+		if gone++; was && gone >= endAfter {
 			return
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"openservicemesh.io/osm/internal/core/names"
@@ -62,14 +63,15 @@ func FromEnv(env func(string) string, log *slog.Logger) (Config, error) {
 func Run(ctx context.Context, c Config) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	var seen atomic.Bool
 	if c.EndWithSidecar {
 		go func() {
-			sidecarEnds(ctx, net.JoinHostPort("127.0.0.1", strconv.Itoa(names.PortSidecarReady)), endPoll)
+			sidecarEnds(ctx, net.JoinHostPort("127.0.0.1", strconv.Itoa(names.PortSidecarReady)), endPoll, func() { seen.Store(true) })
 			cancel()
 		}()
 	}
 	s := &http.Server{
-		Addr: ":" + strconv.Itoa(names.PortHealthcheck), Handler: Handler(c), BaseContext: func(net.Listener) context.Context { return ctx },
+		Addr: ":" + strconv.Itoa(names.PortHealthcheck), Handler: Handler(c, seen.Load), BaseContext: func(net.Listener) context.Context { return ctx },
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 5 * time.Second, WriteTimeout: maxDial + 5*time.Second, IdleTimeout: time.Minute,
 		MaxHeaderBytes: 16 << 10,
 	}
@@ -82,17 +84,20 @@ func Run(ctx context.Context, c Config) error {
 	return nil
 }
 
-// Handler answers probes.
-func Handler(c Config) http.Handler {
+// Handler answers probes. It says ready, on names.PathSidecarReady, once the sidecar was seen: only then may it be told to end,
+// since what it never saw it cannot miss.
+func Handler(c Config, seen func() bool) http.Handler {
 	allowed := map[uint16]bool{}
 	for _, p := range c.Ports {
 		allowed[p] = true
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != names.PathHealthcheck {
-			http.NotFound(w, r)
-			return
+	mux := http.NewServeMux()
+	mux.HandleFunc(names.PathSidecarReady, func(w http.ResponseWriter, _ *http.Request) {
+		if !seen() {
+			http.Error(w, "the sidecar has not been seen yet", http.StatusServiceUnavailable)
 		}
+	})
+	mux.HandleFunc(names.PathHealthcheck, func(w http.ResponseWriter, r *http.Request) {
 		values := r.Header.Values(probe.HeaderOriginalPort)
 		if len(values) != 1 {
 			http.Error(w, "want the header "+probe.HeaderOriginalPort+" once", http.StatusBadRequest)
@@ -114,6 +119,7 @@ func Handler(c Config) http.Handler {
 		}
 		w.WriteHeader(http.StatusOK)
 	})
+	return mux
 }
 
 // dial tries the loopback and then the pod's address, where the kubelet's own probe would have gone.

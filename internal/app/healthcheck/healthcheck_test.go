@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strconv"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -22,7 +23,7 @@ func listen(t *testing.T, host string) uint16 {
 func TestHandler(t *testing.T) {
 	open, other, secret := listen(t, "127.0.0.1"), listen(t, "127.0.0.9"), listen(t, "127.0.0.1")
 	closed := listen(t, "127.0.0.8") // nothing on the loopback's first address or the pod's
-	h := Handler(Config{Ports: []uint16{open, other, closed}, PodIP: netip.MustParseAddr("127.0.0.9"), Log: slog.New(slog.DiscardHandler)})
+	h := Handler(Config{Ports: []uint16{open, other, closed}, PodIP: netip.MustParseAddr("127.0.0.9"), Log: slog.New(slog.DiscardHandler)}, func() bool { return false })
 	str := func(p uint16) string { return strconv.Itoa(int(p)) }
 	for name, tc := range map[string]struct {
 		path    string
@@ -40,6 +41,7 @@ func TestHandler(t *testing.T) {
 		"too large":          {"/osm-healthcheck", []string{"65536"}, 400},
 		"list":               {"/osm-healthcheck", []string{str(open) + "," + str(open)}, 400},
 		"another path":       {"/", []string{str(open)}, 404},
+		"no sidecar seen":    {"/ready", nil, 503},
 		"a path that begins": {"/osm-healthcheck/x", []string{str(open)}, 404},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -51,6 +53,17 @@ func TestHandler(t *testing.T) {
 			h.ServeHTTP(w, r)
 			require.Equal(t, tc.want, w.Code)
 		})
+	}
+}
+
+func TestReadyOnceTheSidecarWasSeen(t *testing.T) {
+	var seen atomic.Bool
+	h := Handler(Config{}, seen.Load)
+	for _, want := range []int{503, 200} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", "/ready", nil))
+		require.Equal(t, want, w.Code)
+		seen.Store(true)
 	}
 }
 

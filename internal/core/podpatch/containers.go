@@ -70,7 +70,7 @@ func (in *injection) envoy() (corev1.Container, error) {
 	if in.s.NativeSidecar {
 		always := corev1.ContainerRestartPolicyAlways
 		c.RestartPolicy = &always
-		c.StartupProbe = readyProbe()
+		c.StartupProbe = probeReady(names.PortSidecarReady)
 	} else {
 		c.Lifecycle = in.outlive()
 	}
@@ -84,11 +84,12 @@ func (in *injection) envoy() (corev1.Container, error) {
 	return c, nil
 }
 
-// readyProbe holds the application back until the sidecar serves, however long the control plane takes to answer.
-func readyProbe() *corev1.Probe {
+// probeReady asks for names.PathSidecarReady. As a sidecar's startup probe it holds the application back until the sidecar
+// serves, however long the control plane takes to answer.
+func probeReady(port int32) *corev1.Probe {
 	return &corev1.Probe{
 		ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{
-			Path: names.PathSidecarReady, Port: intstr.FromInt32(names.PortSidecarReady),
+			Path: names.PathSidecarReady, Port: intstr.FromInt32(port),
 		}},
 		PeriodSeconds: 1, TimeoutSeconds: 5, FailureThreshold: 3600,
 	}
@@ -195,6 +196,9 @@ func (in *injection) healthcheck() (corev1.Container, error) {
 	} else if p := in.pod.Spec.RestartPolicy; p == corev1.RestartPolicyNever || p == corev1.RestartPolicyOnFailure {
 		// Once the application has ended the sidecar is told to end. A pod that runs on for its helper would not complete.
 		c.Env = append(c.Env, corev1.EnvVar{Name: envEndWithSidecar, Value: "true"})
+		// It has started when it has seen the sidecar, which is not told to end before.
+		c.StartupProbe = probeReady(names.PortHealthcheck)
+		c.StartupProbe.FailureThreshold = math.MaxInt32 // without a sidecar the pod waits, and is not failed for its helper
 	}
 	return c, nil
 }

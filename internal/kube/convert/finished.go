@@ -17,7 +17,14 @@ func finished(pod *corev1.Pod) bool {
 	}
 	application := 0
 	for _, c := range pod.Status.ContainerStatuses {
-		if c.Name == names.ContainerEnvoy || c.Name == names.ContainerHealthcheck {
+		switch c.Name {
+		case names.ContainerEnvoy:
+			continue
+		case names.ContainerHealthcheck:
+			// It ends with the sidecar, which it must have seen: that is what its startup probe asks.
+			if c.Started == nil || !*c.Started {
+				return false
+			}
 			continue
 		}
 		application++

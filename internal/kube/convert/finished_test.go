@@ -25,6 +25,10 @@ func TestFinished(t *testing.T) {
 		{"ended", corev1.RestartPolicyNever, map[string]corev1.ContainerState{"app": ended(0), names.ContainerEnvoy: running}, nil, true},
 		{"failed for good", corev1.RestartPolicyNever, map[string]corev1.ContainerState{"app": ended(1), names.ContainerEnvoy: running}, nil, true},
 		{"beside the health check's helper", corev1.RestartPolicyNever, map[string]corev1.ContainerState{"app": ended(0), names.ContainerHealthcheck: running, names.ContainerEnvoy: running}, nil, true},
+		{"before the helper has seen the sidecar", corev1.RestartPolicyNever, map[string]corev1.ContainerState{"app": ended(0), names.ContainerHealthcheck: running, names.ContainerEnvoy: running},
+			func(p *corev1.Pod) { p.Status.ContainerStatuses[1].Started = new(bool) }, false},
+		{"before the helper is there", corev1.RestartPolicyNever, map[string]corev1.ContainerState{"app": ended(0), names.ContainerHealthcheck: {}, names.ContainerEnvoy: running},
+			func(p *corev1.Pod) { p.Status.ContainerStatuses[1].Started = nil }, false},
 		{"one of two runs", corev1.RestartPolicyNever, map[string]corev1.ContainerState{"app": ended(0), "other": running, names.ContainerEnvoy: running}, nil, false},
 		{"succeeded", corev1.RestartPolicyOnFailure, map[string]corev1.ContainerState{"app": ended(0), names.ContainerEnvoy: running}, nil, true},
 		{"started again after a failure", corev1.RestartPolicyOnFailure, map[string]corev1.ContainerState{"app": ended(1), names.ContainerEnvoy: running}, nil, false},
@@ -43,7 +47,8 @@ func TestFinished(t *testing.T) {
 			for _, name := range []string{"app", "other", names.ContainerHealthcheck, names.ContainerEnvoy} {
 				if s, ok := c.states[name]; ok {
 					pod.Spec.Containers = append(pod.Spec.Containers, corev1.Container{Name: name})
-					pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, corev1.ContainerStatus{Name: name, State: s})
+					started := s.Running != nil
+					pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, corev1.ContainerStatus{Name: name, State: s, Started: &started})
 				}
 			}
 			if c.change != nil {
