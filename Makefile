@@ -83,7 +83,7 @@ compat: ## What users of Open Service Mesh observe.
 
 .PHONY: e2e
 e2e: build ## Real Kubernetes, real Envoy; needs root.
-	go test -count=1 -timeout=40m -v ./test/e2e
+	go test -count=1 -timeout=55m -v ./test/e2e
 	OSM_BENCH_SMOKE=1 go test -count=1 -timeout=5m -v ./bench/controlplane
 
 .PHONY: life
