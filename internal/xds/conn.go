@@ -70,6 +70,7 @@ type conn struct {
 	rejections []Rejection
 
 	// Of the goroutine alone.
+	leave      func() // the gate it is in; nil: none
 	session    *Session
 	stream     deltaStream
 	config     *envoy.Resources
@@ -167,6 +168,7 @@ func (c *conn) run() error {
 	go c.read(ctx, requests, failed)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	defer c.left()
 	for {
 		var in <-chan *discovery.DeltaDiscoveryRequest
 		if c.config != nil {
@@ -237,6 +239,9 @@ func (c *conn) turn(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	c.certificate(ctx, now)
+	if err := c.enter(ctx); err != nil {
+		return 0, err
+	}
 	for _, resp := range c.session.Next(now) {
 		if err := c.send(resp); err != nil {
 			return 0, err
@@ -250,6 +255,25 @@ func (c *conn) turn(ctx context.Context) (time.Duration, error) {
 		}
 	}
 	return next, nil
+}
+
+// enter sees to it that a stream with much to send does so in its turn.
+func (c *conn) enter(ctx context.Context) error {
+	if c.leave != nil || c.session.Due() <= few {
+		return nil
+	}
+	if c.leave = c.hub.large.enter(ctx.Done()); c.leave == nil {
+		return ctx.Err()
+	}
+	return nil
+}
+
+// left makes room for the next in the gate it is in, if any.
+func (c *conn) left() {
+	if c.leave != nil {
+		c.leave()
+		c.leave = nil
+	}
 }
 
 // limit is when the stream is cut unless its pod becomes known and its client subscribes.
@@ -378,6 +402,9 @@ func (c *conn) send(resp *Response) error {
 // publish makes the session's state visible to others.
 func (c *conn) publish() {
 	settled := c.config != nil && c.session.Settled()
+	if settled {
+		c.left()
+	}
 	c.mu.Lock()
 	was := c.settled
 	if settled = settled && !c.mail.urgent; settled {

@@ -6,7 +6,7 @@
 //
 //   - session.go, lane.go, deliver.go: the protocol of one stream as a state machine without gRPC, clock or goroutine;
 //   - holdings.go: what it remembers of names;
-//   - stream.go, conn.go: one gRPC stream around one session;
+//   - conn.go: one gRPC stream around one session; gate.go: how many do what takes memory at one time;
 //   - hub.go: all streams, and whom a new View concerns;
 //   - codec.go: responses on the wire, without copying what many proxies share;
 //   - server.go: the listener's limits: TLS, authentication before anything is read, one RPC and no other.

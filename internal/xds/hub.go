@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"openservicemesh.io/osm/internal/core/envoy"
 	"openservicemesh.io/osm/internal/core/meshid"
@@ -15,10 +16,19 @@ import (
 // found dead. One more cuts the oldest.
 const streamsPerPod = 2
 
+// A stream that has more than few names to send waits until fewer than largeAtOnce others are at it, each for largeMost at most.
+const (
+	few         = 32
+	largeAtOnce = 128
+	largeMost   = 250 * time.Millisecond
+)
+
 // Hub knows all streams and tells each what of a new View concerns it. Make it with NewHub.
 type Hub struct {
 	opts  Options
 	certs Certificates
+	// large lets streams send much.
+	large *gate
 
 	setting sync.Mutex // one SetView at a time
 	view    atomic.Pointer[View]
@@ -50,7 +60,7 @@ type group struct {
 // NewHub makes a hub without a view: streams that come wait for the first.
 func NewHub(certs Certificates, opts Options) *Hub {
 	return &Hub{
-		opts: opts.withDefaults(), certs: certs,
+		opts: opts.withDefaults(), certs: certs, large: newGate(largeAtOnce, largeMost),
 		conns: map[*conn]struct{}{}, behind: map[*conn]struct{}{}, refusing: map[*conn]struct{}{}, byPod: map[meshid.Pod][]*conn{},
 		groups: map[plan.Key]*group{}, interest: map[string]map[*group]struct{}{},
 		progress: make(chan struct{}),

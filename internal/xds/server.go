@@ -32,6 +32,9 @@ const (
 	pingTimeout      = 15 * time.Second
 	minClientPing    = 10 * time.Second
 	socketBuffer     = 8 << 10
+	// starting connections do their handshake and get their first configuration at one time, each for startingMost at most.
+	starting     = 128
+	startingMost = 500 * time.Millisecond
 )
 
 var errUnauthenticated = status.Error(codes.Unauthenticated, "unauthenticated")
@@ -50,7 +53,7 @@ func NewServer(h *Hub, auth Authenticator, conf *tls.Config) (*grpc.Server, erro
 		rate: rate.NewLimiter(rate.Limit(h.opts.StreamsPerSecond), h.opts.StreamsPerSecond),
 	}
 	srv := grpc.NewServer(
-		grpc.Creds(cuttable{credentials.NewTLS(conf)}),
+		grpc.Creds(cuttable{credentials.NewTLS(conf), newGate(starting, startingMost)}),
 		grpc.ForceServerCodecV2(newCodec()),
 		grpc.StreamInterceptor(s.admit),
 		grpc.MaxRecvMsgSize(maxRequestBytes),
@@ -164,13 +167,15 @@ func (s *server) delta(stream grpc.ServerStream) error {
 	if !ok {
 		return errUnauthenticated
 	}
-	cut := func() {}
+	cut, started := func() {}, func() {}
 	if p, ok := peer.FromContext(stream.Context()); ok {
 		if info, ok := p.AuthInfo.(socketInfo); ok {
-			cut = func() { _ = info.socket.Close() }
+			cut, started = func() { _ = info.socket.Close() }, info.started
 		}
 	}
+	defer started()
 	c := newConn(s.hub, who, &grpc.GenericServerStream[discovery.DeltaDiscoveryRequest, discovery.DeltaDiscoveryResponse]{ServerStream: stream}, cut, time.Now())
+	c.leave = started
 	if err := s.hub.join(c); err != nil {
 		return err
 	}
@@ -184,31 +189,37 @@ func (s *server) delta(stream grpc.ServerStream) error {
 }
 
 // cuttable is TLS that remembers the socket, so that a client that does not read can be cut: gRPC has no other way to
-// interrupt a blocked Send.
+// interrupt a blocked Send. Handshakes wait their turn.
 type cuttable struct {
 	credentials.TransportCredentials
+	gate *gate
 }
 
 type socketInfo struct {
 	credentials.TLSInfo
 	socket net.Conn
+	// started is called when the first stream has all it needs, or ends.
+	started func()
 }
 
 // ServerHandshake adds the socket to what the TLS handshake found out.
 func (c cuttable) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	leave := c.gate.enter(nil)
 	conn, info, err := c.TransportCredentials.ServerHandshake(raw)
 	if err != nil {
+		leave()
 		return nil, nil, err
 	}
 	t, ok := info.(credentials.TLSInfo)
 	if !ok {
+		leave()
 		_ = conn.Close()
 		return nil, nil, errors.New("xds: the handshake was not TLS")
 	}
-	return conn, socketInfo{TLSInfo: t, socket: raw}, nil
+	return conn, socketInfo{TLSInfo: t, socket: raw, started: leave}, nil
 }
 
 // Clone keeps the wrapping.
 func (c cuttable) Clone() credentials.TransportCredentials {
-	return cuttable{c.TransportCredentials.Clone()}
+	return cuttable{c.TransportCredentials.Clone(), c.gate}
 }

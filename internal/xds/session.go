@@ -283,6 +283,14 @@ func (s *Session) Unanswered() (since time.Time) {
 	return since
 }
 
+// Due is how many names may have to be sent.
+func (s *Session) Due() (n int) {
+	for i := range s.lanes {
+		n += len(s.lanes[i].dirty)
+	}
+	return n
+}
+
 // Settled reports whether the client has subscribed clusters and listeners and has acknowledged all it shall hold, save
 // what it refused. Call it after Next.
 func (s *Session) Settled() bool {
