@@ -32,6 +32,7 @@ var benches = []struct {
 	{"xds", nil},
 	{"sidecar", nil},
 	{"injection", nil},
+	{"life", nil},
 }
 
 func main() {

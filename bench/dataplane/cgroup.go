@@ -10,26 +10,16 @@ import (
 	"strconv"
 	"strings"
 	"time"
-)
 
-// podGroups finds the control groups of a pod, by its UID: the version 2 hierarchy, or version 1's of CPU and memory.
-func podGroups(uid, controller string) (string, error) {
-	for _, root := range []string{"/sys/fs/cgroup/" + controller, "/sys/fs/cgroup"} {
-		for _, pattern := range []string{"*/kubepods/pod" + uid, "*/kubepods/*/pod" + uid} {
-			if found, _ := filepath.Glob(filepath.Join(root, pattern)); len(found) == 1 {
-				return found[0], nil
-			}
-		}
-	}
-	return "", fmt.Errorf("no control group of %s for the pod %s", controller, uid)
-}
+	"openservicemesh.io/osm/bench/internal/proc"
+)
 
 // cpu is the processor time that both pods of a side have used so far, in all their containers and in what was executed
 // in them.
 func (b *bench) cpu(side string) (time.Duration, error) {
 	var sum time.Duration
 	for _, pod := range []string{"client", "server"} {
-		dir, err := podGroups(b.uids[side+"/"+pod], "cpuacct")
+		dir, err := proc.PodGroup(b.uids[side+"/"+pod], "cpuacct")
 		if err != nil {
 			return 0, err
 		}
@@ -58,7 +48,7 @@ func (b *bench) anonymous(ctx context.Context, side, pod string) (int64, error) 
 	if err != nil {
 		return 0, err
 	}
-	dir, err := podGroups(b.uids[side+"/"+pod], "memory")
+	dir, err := proc.PodGroup(b.uids[side+"/"+pod], "memory")
 	if err != nil {
 		return 0, err
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -34,8 +33,8 @@ func (b *bench) added(s scenario, what, unit string, of func(sample) float64, mu
 		ratios = append(ratios, (me[i]-no[i])/(fl[i]-no[i]))
 	}
 	b.table.Add(report.Row{
-		Name: s.name + ": added " + what, Figure: (median(me) - median(no)) / (median(fl) - median(no)), Unit: "× floor", Must: must, Aim: aim,
-		Runs: len(me), Spread: spread(ratios), Note: fmt.Sprintf("%.4g / %.4g / %.4g %s without, floor, mesh", median(no), median(fl), median(me), unit),
+		Name: s.name + ": added " + what, Figure: (report.Median(me) - report.Median(no)) / (report.Median(fl) - report.Median(no)), Unit: "× floor", Must: must, Aim: aim,
+		Runs: len(me), Spread: report.Spread(ratios), Note: fmt.Sprintf("%.4g / %.4g / %.4g %s without, floor, mesh", report.Median(no), report.Median(fl), report.Median(me), unit),
 	})
 }
 
@@ -46,8 +45,8 @@ func (b *bench) carried(s scenario) {
 		ratios = append(ratios, me[i]/fl[i])
 	}
 	b.table.Add(report.Row{
-		Name: s.name + ": throughput", Figure: median(me) / median(fl), Unit: "× floor", Must: 0.9, Aim: 1, AtLeast: true,
-		Runs: len(me), Spread: spread(ratios), Note: fmt.Sprintf("%.0f / %.0f / %.0f per second without, floor, mesh", median(no), median(fl), median(me)),
+		Name: s.name + ": throughput", Figure: report.Median(me) / report.Median(fl), Unit: "× floor", Must: 0.9, Aim: 1, AtLeast: true,
+		Runs: len(me), Spread: report.Spread(ratios), Note: fmt.Sprintf("%.0f / %.0f / %.0f per second without, floor, mesh", report.Median(no), report.Median(fl), report.Median(me)),
 	})
 }
 
@@ -108,13 +107,4 @@ func (b *bench) services(ctx context.Context, n int) error {
 			return fmt.Errorf("the client has no cluster %s after a minute (%w)", last, err)
 		}
 	}
-}
-
-func median(values []float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
-}
-
-func spread(values []float64) string {
-	return fmt.Sprintf("%.2f–%.2f", slices.Min(values), slices.Max(values))
 }

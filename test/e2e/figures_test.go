@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -49,26 +48,17 @@ spec:
 	}
 }
 
-// configuredAfter asks the proxy itself: the time from its start until every initial resource had arrived. Envoy merges
-// its histograms every five seconds.
-func configuredAfter(t *testing.T) time.Duration {
+// configuredAfter asks the proxy itself: the time from its start until every initial resource had arrived.
+func configuredAfter(t *testing.T) (took time.Duration) {
 	t.Helper()
-	var ms float64
 	eventually(t, 15*time.Second, func() error {
 		out, err := mesh.Run(t.Context(), "osm", "proxy", "get", "stats?filter=server.initialization_time_ms", "startup", "-n", "bookbuyer")
-		if err != nil {
-			return err
+		if err == nil {
+			took, err = figure.Initialization(out)
 		}
-		// server.initialization_time_ms: P0(nan,420) P25(nan,422.5) … P100(nan,430)
-		at := strings.Index(out, "P100(")
-		if at < 0 {
-			return fmt.Errorf("no initialization time in %q", out)
-		}
-		values := strings.Split(strings.TrimSuffix(strings.Fields(out[at+len("P100("):])[0], ")"), ",")
-		ms, err = strconv.ParseFloat(strings.TrimSpace(values[len(values)-1]), 64)
 		return err
 	})
-	return time.Duration(ms * float64(time.Millisecond))
+	return took
 }
 
 // The controller's memory stays small on the walk-through's mesh.

@@ -2,6 +2,7 @@ package proc
 
 import (
 	"os"
+	"os/exec"
 	"testing"
 	"time"
 
@@ -20,4 +21,16 @@ func TestOfThisProcess(t *testing.T) {
 	require.GreaterOrEqual(t, peak, now-1)
 	Forget(pid)
 	require.Zero(t, CPU(1<<30))
+}
+
+func TestStarted(t *testing.T) {
+	before := time.Now()
+	cmd := exec.Command("sleep", "60")
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() { _, _ = cmd.Process.Kill(), cmd.Wait() })
+	began, err := Started(cmd.Process.Pid)
+	require.NoError(t, err)
+	require.WithinRange(t, began, before.Add(-20*time.Millisecond), time.Now().Add(20*time.Millisecond))
+	_, err = Started(1 << 30)
+	require.Error(t, err)
 }

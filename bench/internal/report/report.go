@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"text/tabwriter"
 )
 
@@ -135,6 +136,17 @@ func Read(file string) (*Table, error) {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return t, nil
+}
+
+// Median of some figures, at least one.
+func Median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
+}
+
+// Spread is the lowest and the highest of some figures, at least one, as a row shows them.
+func Spread(values []float64) string {
+	return fmt.Sprintf("%.2f–%.2f", slices.Min(values), slices.Max(values))
 }
 
 // SidecarMemory are the bars of a sidecar's anonymous memory in MB, by the number of services in the mesh; 0 where there

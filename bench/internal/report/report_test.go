@@ -40,3 +40,9 @@ func TestTable(t *testing.T) {
 	require.NoError(t, table.Text(&text))
 	require.Contains(t, text.String(), "MISSED")
 }
+
+func TestMedianAndSpread(t *testing.T) {
+	require.InDelta(t, 2, Median([]float64{9, 1, 2}), 0)
+	require.InDelta(t, 2.5, Median([]float64{9, 1, 3, 2}), 0)
+	require.Equal(t, "1.00–9.00", Spread([]float64{9, 1, 2}))
+}
