@@ -53,7 +53,7 @@ func (s *Session) accepted(now time.Time, l *lane, f *flight) {
 // smaller parts; a resource refused alone is quarantined, and its predecessor stays in force.
 func (s *Session) refused(l *lane, f *flight, message string) {
 	s.refusals = true
-	if len(f.adds) == 1 {
+	if len(f.adds) == 1 && !f.more {
 		d := f.adds[0]
 		e := l.take(d.res.Name)
 		if e == nil {

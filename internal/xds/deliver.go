@@ -164,6 +164,8 @@ func (s *Session) judge(now time.Time, l *lane, name string) (verdict, delivery)
 		return wait, d
 	case d.res == nil && !known:
 		return nothing, d
+	case d.res != nil && d.res.OnDemand && !e.concerned():
+		return nothing, d
 	case d.res == nil && (e.named && e.unanswered() || e.cur != nil || e.open != nil):
 		return remove, d
 	case d.res == nil:
@@ -183,6 +185,10 @@ func (s *Session) judge(now time.Time, l *lane, name string) (verdict, delivery)
 func (e entry) holds(d delivery) bool {
 	return e.cur != nil && e.cur.Version == d.res.Version && e.with == d.with && (e.open == nil || len(e.open.maybe) == 0)
 }
+
+// concerned reports whether the client asked for a name, or has or may have something under it: then it is kept up to date,
+// on demand or not.
+func (e entry) concerned() bool { return e.named || !e.unanswered() }
 
 // unanswered reports whether the client holds nothing under a name and was sent nothing.
 func (e entry) unanswered() bool { return e.cur == nil && e.open == nil }
@@ -250,7 +256,7 @@ func (s *Session) desiredEndpoints(now time.Time, name string) (d delivery, read
 	case e.cur != nil:
 		d.with = e.cur.Version
 	case e.open != nil: // refused, never held
-	case clusters.wildcard || s.wait(now, s.started.Add(warmLimit)):
+	case clusters.wildcard && !cluster.OnDemand || s.wait(now, s.started.Add(warmLimit)):
 		return d, false // the cluster itself comes first
 	default: // a client that asks for endpoints alone
 		d.with = cluster.Version

@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -49,6 +50,8 @@ type flight struct {
 	sentAt  time.Time
 	adds    []delivery
 	removes []string
+	// more is whether the response held more than adds say: names that were subscribed again since.
+	more bool
 }
 
 type delivery struct {
@@ -97,14 +100,16 @@ func (l *lane) subscribe(name string) {
 	e.named = true
 	if e.cur != nil {
 		o := e.opened()
-		o.maybe = append(o.maybe, e.cur)
+		o.maybe = slices.Insert(o.maybe, 0, e.cur) // older than what is in flight
 		e.cur, e.with = nil, ""
 	}
 	if e.open != nil {
 		e.open.leaving = false
 	}
 	if l.flight != nil { // an answer to it no longer proves that the client holds it
+		before := len(l.flight.adds)
 		l.flight.adds = deleteFunc(l.flight.adds, func(d delivery) bool { return d.res.Name == name })
+		l.flight.more = l.flight.more || len(l.flight.adds) < before
 		l.flight.removes = deleteFunc(l.flight.removes, func(n string) bool { return n == name })
 	}
 	l.mark(name)

@@ -90,8 +90,13 @@ func (s *Session) mayAdd(now time.Time, l *lane, res *envoy.Resource) bool {
 	}
 	clusters := s.lane(envoy.Cluster)
 	for _, ref := range res.Refs {
-		if ref.Type != envoy.Cluster || get(s.want.Config, envoy.Cluster, ref.Name) == nil {
+		if ref.Type != envoy.Cluster {
 			continue
+		}
+		cluster := get(s.want.Config, envoy.Cluster, ref.Name)
+		e, known := clusters.look(ref.Name)
+		if cluster == nil || cluster.OnDemand && e.cur == nil {
+			continue // of the bootstrap; or the client fetches it with the first call, which waits for it
 		}
 		if !clusters.subscribed {
 			if s.wait(now, s.started.Add(warmLimit)) {
@@ -99,7 +104,6 @@ func (s *Session) mayAdd(now time.Time, l *lane, res *envoy.Resource) bool {
 			}
 			continue
 		}
-		e, known := clusters.look(ref.Name)
 		switch {
 		case !known && !clusters.wildcard:
 			continue // a client that picks its clusters by name

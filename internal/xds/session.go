@@ -352,7 +352,7 @@ func get(r *envoy.Resources, t envoy.TypeURL, name string) *envoy.Resource {
 	return r.Get(t, name)
 }
 
-// eachDifference calls f with each name at which two lists sorted by name differ.
+// eachDifference calls f with each name at which two lists sorted by name differ: in what is sent, or in when.
 func eachDifference(a, b []*envoy.Resource, f func(name string)) {
 	for len(a) > 0 || len(b) > 0 {
 		switch {
@@ -363,7 +363,7 @@ func eachDifference(a, b []*envoy.Resource, f func(name string)) {
 			f(b[0].Name)
 			b = b[1:]
 		default:
-			if a[0] != b[0] && a[0].Version != b[0].Version {
+			if a[0] != b[0] && (a[0].Version != b[0].Version || a[0].OnDemand != b[0].OnDemand) {
 				f(a[0].Name)
 			}
 			a, b = a[1:], b[1:]

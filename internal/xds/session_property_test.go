@@ -36,6 +36,11 @@ func TestSessionKeepsItsPromises(t *testing.T) {
 				w.cert = xdstest.Secret(ownCert, rapid.IntRange(1, 4).Draw(t, "cert"))
 				w.session.SetCertificate(w.cert)
 			},
+			"call": func(t *rapid.T) {
+				if req := w.client.Ask(drawName(t, "c", 6)); req != nil { // one of them is never there
+					w.toServer = append(w.toServer, req)
+				}
+			},
 			"push":   func(*rapid.T) { refuse(w.push()) },
 			"hear":   func(*rapid.T) { refuse(w.hear()); refuse(w.push()) },
 			"hear2":  func(*rapid.T) { refuse(w.hear()) },
@@ -75,6 +80,11 @@ func drawName(t *rapid.T, prefix string, n int) string {
 	return fmt.Sprint(prefix, rapid.IntRange(0, n-1).Draw(t, prefix))
 }
 
+// maybeOnDemand tells which clusters are on demand always or at times.
+func maybeOnDemand(cluster string) bool { return cluster == "c2" || alwaysOnDemand(cluster) }
+
+func alwaysOnDemand(cluster string) bool { return cluster == "c3" }
+
 // drawConfig makes a configuration in which every reference is met.
 func drawConfig(t *rapid.T) []*envoy.Resource {
 	var out []*envoy.Resource
@@ -89,7 +99,11 @@ func drawConfig(t *rapid.T) []*envoy.Resource {
 		if i%2 == 0 {
 			secrets = []string{ownCert, "root"}
 		}
-		out = append(out, xdstest.Cluster(name, drawRev(t), secrets...))
+		c := xdstest.Cluster(name, drawRev(t), secrets...)
+		if maybeOnDemand(name) {
+			c = xdstest.OnDemand(c, alwaysOnDemand(name) || rapid.Bool().Draw(t, "on demand?"))
+		}
+		out = append(out, c)
 	}
 	out = append(out, xdstest.Secret("root", rapid.IntRange(1, 3).Draw(t, "root")))
 	for i := range 3 {

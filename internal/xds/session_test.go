@@ -394,3 +394,100 @@ func TestLimitsOfASession(t *testing.T) {
 	y.subscribe(envoy.Secret, all...)
 	require.Len(t, y.s.Says(y.now)[0].GetResources(), batchCount)
 }
+
+func TestAClusterOnDemandComesWhenItIsAskedFor(t *testing.T) {
+	a, b := xdstest.OnDemand(xdstest.Cluster("a", 1), true), xdstest.OnDemand(xdstest.Cluster("b", 1), true)
+	rest := []*envoy.Resource{xdstest.Cluster("eager", 1), xdstest.Route("r", 1, "a", "b"), xdstest.Listener("l", 0, 1, []string{"r"}, []string{"a"})}
+	x := newScript(t, append(rest, a, b)...)
+	x.subscribe(envoy.Cluster, "*")
+	x.subscribe(envoy.Listener, "*")
+	x.says("CDS +eager", "LDS +l") // though the listener names a
+	x.ack(envoy.Cluster)
+	x.ack(envoy.Listener)
+	x.subscribe(envoy.Endpoint, "eager")
+	x.subscribe(envoy.Route, "r")
+	x.says("EDS +eager", "RDS +r")
+	x.ack(envoy.Endpoint)
+	x.ack(envoy.Route)
+	x.says()
+	require.True(t, x.s.Settled(), "what nobody asked for is not owed")
+
+	x.subscribe(envoy.Cluster, "a")
+	x.says("CDS +a")
+	x.subscribe(envoy.Endpoint, "a")
+	x.ack(envoy.Cluster)
+	x.says("EDS +a")
+	x.ack(envoy.Endpoint)
+	x.says()
+	require.True(t, x.s.Settled())
+
+	x.want(append(rest, xdstest.OnDemand(xdstest.Cluster("a", 2), true), xdstest.OnDemand(xdstest.Cluster("b", 2), true))...)
+	x.says("CDS +a", "EDS +a") // what it has is kept up to date
+	x.ack(envoy.Cluster)
+	x.ack(envoy.Endpoint)
+	x.says()
+	x.want(rest[0])
+	x.says("LDS -l")
+	x.ack(envoy.Listener)
+	x.says("RDS -r")
+	x.ack(envoy.Route)
+	x.says("CDS -a")
+	x.ack(envoy.Cluster)
+	x.says("EDS -a")
+	x.ack(envoy.Endpoint)
+	x.want(rest[0], a)
+	x.says("CDS +a", "EDS +a") // it stays subscribed by name
+}
+
+func TestWhatIsOnDemandChanges(t *testing.T) {
+	eager := func(name string) *envoy.Resource { return xdstest.Cluster(name, 1) }
+	later := func(name string) *envoy.Resource { return xdstest.OnDemand(xdstest.Cluster(name, 1), true) }
+	x := newScript(t, eager("a"), later("b"))
+	x.subscribe(envoy.Cluster, "*")
+	x.says("CDS +a")
+	x.ack(envoy.Cluster)
+	x.want(later("a"), later("b"))
+	x.says() // what it has stays and is not sent again
+	require.Contains(t, x.s.Held(envoy.Cluster), "a")
+	x.want(eager("a"), eager("b"))
+	x.says("CDS +b")
+	x.ack(envoy.Cluster)
+	x.says()
+}
+
+func TestAReconnectKeepsClustersOnDemand(t *testing.T) {
+	a, b := xdstest.OnDemand(xdstest.Cluster("a", 1), true), xdstest.OnDemand(xdstest.Cluster("b", 1), true)
+	x := newScript(t, a, b, xdstest.OnDemand(xdstest.Cluster("c", 1), true), xdstest.OnDemand(xdstest.Cluster("d", 2), true))
+	x.hears(&discovery.DeltaDiscoveryRequest{TypeUrl: string(envoy.Cluster), ResourceNamesSubscribe: []string{"*", "a", "c"},
+		InitialResourceVersions: map[string]string{"a": a.Version, "b": b.Version, "d": xdstest.Cluster("d", 1).Version}})
+	x.says("CDS +c +d") // a was asked for and b came unasked; d was and is changed; c was asked for while nobody answered
+}
+
+func TestAClusterThatIsNotThereIsToldNotToExist(t *testing.T) {
+	x := newScript(t, xdstest.Cluster("a", 1))
+	x.subscribe(envoy.Cluster, "*")
+	x.says("CDS +a")
+	x.ack(envoy.Cluster)
+	x.subscribe(envoy.Cluster, "b")
+	x.says("CDS -b")
+	x.ack(envoy.Cluster)
+	x.says()
+	x.want(xdstest.Cluster("a", 1), xdstest.OnDemand(xdstest.Cluster("b", 1), true))
+	x.says("CDS +b")
+}
+
+// A name that is asked for while the response that holds it is under way takes no part in the answer, and the others are
+// not judged by that.
+func TestARefusalWithoutANameAskedForMeanwhile(t *testing.T) {
+	x := newScript(t, xdstest.Cluster("bad", 1), xdstest.Cluster("good", 1))
+	x.subscribe(envoy.Cluster, "*")
+	x.says("CDS +bad +good")
+	x.subscribe(envoy.Cluster, "bad")
+	x.nack(envoy.Cluster, "no")
+	x.says("CDS +good")
+	x.ack(envoy.Cluster)
+	x.says("CDS +bad")
+	x.nack(envoy.Cluster, "no")
+	require.Equal(t, "bad", x.s.Rejections()[0].Name)
+	require.Contains(t, x.s.Held(envoy.Cluster), "good")
+}

@@ -39,7 +39,7 @@ func short(t string) string { return t[strings.LastIndexByte(t, '.')+1:] }
 
 func newWorld(config *envoy.Resources) *world {
 	w := &world{now: time.Unix(1000, 0), client: deltaclient.NewModel(), eps: map[string]*envoy.Resource{}}
-	w.client.Refuse = xdstest.RefuseBad
+	w.client.Refuse, w.client.Optional = xdstest.RefuseBad, maybeOnDemand
 	w.desired = Desired{Generation: 1, Config: config, Endpoints: func(c string) *envoy.Resource { return w.eps[c] }}
 	w.connect()
 	return w
@@ -84,6 +84,9 @@ func (w *world) push() error {
 		w.sent++
 		line := ""
 		for _, r := range resp.GetResources() {
+			if resp.GetTypeUrl() == string(envoy.Cluster) && alwaysOnDemand(r.GetName()) && !w.client.Asked(r.GetName()) {
+				return fmt.Errorf("cluster %s was sent, which nobody asked for", r.GetName())
+			}
 			line += fmt.Sprintf(" %s@%.20s", r.GetName(), r.GetVersion())
 		}
 		w.tell("-> %s #%s%s -%v", short(resp.GetTypeUrl()), resp.GetNonce(), line, resp.GetRemovedResources())
@@ -157,6 +160,9 @@ func (w *world) converged() error {
 	}
 	for _, t := range []envoy.TypeURL{envoy.Cluster, envoy.Listener} {
 		for _, res := range w.desired.Config.List(t) {
+			if _, held := w.client.Held[t][res.Name]; res.OnDemand && !held && !w.client.Asked(res.Name) {
+				continue
+			}
 			if err := w.agrees(res, w.client.Held[t][res.Name].Version, refused); err != nil {
 				return err
 			}

@@ -29,8 +29,8 @@ func TestFleet(t *testing.T) {
 	for i := range n {
 		id := meshid.Identity{Namespace: "ns", ServiceAccount: fmt.Sprint("app-", i%2)}
 		pod := meshid.Pod{Namespace: "ns", Name: fmt.Sprint("p", i), UID: fmt.Sprint(i)}
-		view.Add(pod, id, xdstest.Cluster("c", 1, names.SecretServiceCert(id)),
-			xdstest.Listener("l", 15001, 1, []string{"r"}, nil), xdstest.Route("r", 1, "c"))
+		view.Add(pod, id, xdstest.Cluster("c", 1, names.SecretServiceCert(id)), xdstest.OnDemand(xdstest.Cluster("d", 1), true),
+			xdstest.Listener("l", 15001, 1, []string{"r"}, nil), xdstest.Route("r", 1, "c", "d"))
 		s.Tokens.Allow(fmt.Sprint("t", i), xds.Peer{Pod: pod, Identity: id})
 		spec.Tokens = append(spec.Tokens, fmt.Sprint("t", i))
 	}
@@ -58,6 +58,9 @@ func TestFleet(t *testing.T) {
 	require.Empty(t, joined.Error)
 	require.Equal(t, n, joined.Proxies)
 	require.Equal(t, n, s.Hub.Len())
+	for pod := range view.Pods {
+		require.Contains(t, s.Hub.Held(t.Context(), pod)[envoy.Cluster], "d", "every sidecar calls everything")
+	}
 
 	do("reset")
 	begin := time.Now()
@@ -74,7 +77,7 @@ func TestFleet(t *testing.T) {
 	do("refuse", 0, 1)
 	view = view.Next()
 	for key, c := range view.Configs {
-		list := []*envoy.Resource{xdstest.Route("r", 2, "c")}
+		list := []*envoy.Resource{xdstest.Route("r", 2, "c", "d")}
 		for _, typ := range []envoy.TypeURL{envoy.Cluster, envoy.Listener, envoy.Secret} {
 			list = append(list, c.List(typ)...)
 		}

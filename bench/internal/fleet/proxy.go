@@ -47,7 +47,7 @@ type references struct {
 }
 
 func (r *references) of(t envoy.TypeURL, res *discovery.Resource) []envoy.Ref {
-	if t != envoy.Cluster && t != envoy.Listener {
+	if t != envoy.Cluster && t != envoy.Listener && t != envoy.Route {
 		return nil
 	}
 	key := [3]string{string(t), res.GetName(), res.GetVersion()}
@@ -57,14 +57,9 @@ func (r *references) of(t envoy.TypeURL, res *discovery.Resource) []envoy.Ref {
 	if ok {
 		return refs
 	}
-	all, err := deltaclient.Refs(res.GetResource())
+	refs, err := deltaclient.Refs(res.GetResource())
 	if err != nil {
 		return nil
-	}
-	for _, ref := range all {
-		if ref.Type != envoy.Cluster {
-			refs = append(refs, ref)
-		}
 	}
 	r.mu.Lock()
 	r.refs[key] = refs
@@ -169,7 +164,10 @@ func (p *proxy) handle(resp *discovery.DeltaDiscoveryResponse) []*discovery.Delt
 	for _, r := range resp.GetResources() {
 		p.held[t][r.GetName()] = r.GetVersion()
 		for _, ref := range p.fleet.references.of(t, r) {
-			if !p.named[ref.Type][ref.Name] {
+			if _, unasked := p.held[envoy.Cluster][ref.Name]; unasked && ref.Type == envoy.Cluster {
+				continue
+			}
+			if !p.named[ref.Type][ref.Name] { // of clusters: one on demand, and every simulated sidecar calls everything
 				p.named[ref.Type][ref.Name] = true
 				wanted[ref.Type] = append(wanted[ref.Type], ref.Name)
 			}

@@ -47,6 +47,9 @@ type Resource struct {
 	Body    *anypb.Any
 	// Refs are the resources this one names, sorted, without duplicates.
 	Refs []Ref
+	// OnDemand is for clusters: a proxy is sent it when it asks for it by name, or has it already. It is no part of the
+	// version: a proxy that has the cluster need not be told when this changes.
+	OnDemand bool
 }
 
 // NewResource encodes m deterministically and derives the version from the bytes.
@@ -102,11 +105,19 @@ func NewResources(list []*Resource) *Resources {
 		}
 		slices.SortFunc(r.byType[t], func(a, b *Resource) int { return cmp.Compare(a.Name, b.Name) })
 		for _, res := range r.byType[t] {
-			all.WriteString(string(t) + "\x00" + res.Name + "\x00" + res.Version + "\n")
+			all.WriteString(string(t) + "\x00" + res.Name + "\x00" + res.Version + onDemandMark(res) + "\n")
 		}
 	}
 	r.Version = Hash([]byte(all.String()))
 	return r
+}
+
+// onDemandMark tells sets apart that differ in what is on demand alone.
+func onDemandMark(r *Resource) string {
+	if r.OnDemand {
+		return "\x00on demand"
+	}
+	return ""
 }
 
 // List returns the resources of one type, sorted by name. The caller must not change the slice.

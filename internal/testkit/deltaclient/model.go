@@ -22,6 +22,8 @@ type Held struct {
 type Model struct {
 	// Refuse returns an error message for a resource the client does not accept, or "". May be nil.
 	Refuse func(t envoy.TypeURL, r *discovery.Resource) string
+	// Optional tells of which clusters the client has no need before it calls them, though it may refer to them. May be nil.
+	Optional func(cluster string) bool
 	// Held is type → name → what is in force.
 	Held map[envoy.TypeURL]map[string]Held
 	// Refused holds, per resource, the version last refused.
@@ -52,7 +54,7 @@ func NewModel() *Model {
 func (m *Model) Connect() []*discovery.DeltaDiscoveryRequest {
 	m.started = map[envoy.TypeURL]bool{}
 	m.Responses, m.Resources, m.Removed = 0, 0, 0
-	out := []*discovery.DeltaDiscoveryRequest{m.first(envoy.Cluster, "*")}
+	out := []*discovery.DeltaDiscoveryRequest{m.first(envoy.Cluster, append([]string{"*"}, keys(m.named[envoy.Cluster])...)...)}
 	for _, t := range []envoy.TypeURL{envoy.Endpoint, envoy.Secret} {
 		if len(m.named[t]) > 0 {
 			out = append(out, m.first(t, keys(m.named[t])...))
@@ -64,6 +66,21 @@ func (m *Model) Connect() []*discovery.DeltaDiscoveryRequest {
 	}
 	return out
 }
+
+// Ask returns the request for a cluster by its name, beside all others, as the first call to it leads to: nil if it was made
+// before.
+func (m *Model) Ask(cluster string) *discovery.DeltaDiscoveryRequest {
+	if m.named[envoy.Cluster][cluster] {
+		return nil
+	}
+	m.named[envoy.Cluster][cluster] = true
+	m.fresh[envoy.Ref{Type: envoy.Cluster, Name: cluster}] = 2
+	delete(m.absent, envoy.Ref{Type: envoy.Cluster, Name: cluster})
+	return &discovery.DeltaDiscoveryRequest{TypeUrl: string(envoy.Cluster), ResourceNamesSubscribe: []string{cluster}}
+}
+
+// Asked reports whether a cluster was asked for by its name.
+func (m *Model) Asked(cluster string) bool { return m.named[envoy.Cluster][cluster] }
 
 func (m *Model) first(t envoy.TypeURL, names ...string) *discovery.DeltaDiscoveryRequest {
 	m.started[t] = true
@@ -109,8 +126,10 @@ func (m *Model) Handle(resp *discovery.DeltaDiscoveryResponse) ([]*discovery.Del
 	}
 	for _, name := range resp.GetRemovedResources() {
 		m.Removed++
+		if _, held := m.Held[t][name]; held { // else it is an answer to a question, and all that was refused still is
+			delete(m.Refused, envoy.Ref{Type: t, Name: name})
+		}
 		delete(m.Held[t], name)
-		delete(m.Refused, envoy.Ref{Type: t, Name: name})
 		m.absent[envoy.Ref{Type: t, Name: name}] = true
 	}
 	answer := &discovery.DeltaDiscoveryRequest{TypeUrl: string(t), ResponseNonce: resp.GetNonce()}
@@ -186,7 +205,7 @@ func (m *Model) Dangling() error {
 				if ref.Type != envoy.Cluster {
 					continue
 				}
-				if _, ok := m.Held[envoy.Cluster][ref.Name]; !ok && m.Refused[ref] == "" {
+				if _, ok := m.Held[envoy.Cluster][ref.Name]; !ok && m.Refused[ref] == "" && (m.Optional == nil || !m.Optional(ref.Name)) {
 					return fmt.Errorf("%s %q names cluster %q, which the client does not have", t, name, ref.Name)
 				}
 			}

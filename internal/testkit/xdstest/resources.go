@@ -61,6 +61,13 @@ func Cluster(name string, rev int, secrets ...string) *envoy.Resource {
 	return Encode(envoy.Cluster, name, c)
 }
 
+// OnDemand is a copy of a cluster that is on demand, or is not.
+func OnDemand(c *envoy.Resource, on bool) *envoy.Resource {
+	out := *c
+	out.OnDemand = on
+	return &out
+}
+
 // Route makes a route configuration: path /<cluster> leads to each cluster.
 func Route(name string, rev int, clusters ...string) *envoy.Resource {
 	vh := &routev3.VirtualHost{Name: "all", Domains: []string{"*"}}
