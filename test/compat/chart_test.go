@@ -87,7 +87,7 @@ func TestPresetMeshConfig(t *testing.T) {
 func TestPresetMapping(t *testing.T) {
 	spec := preset(t, renderOpts{sets: []string{
 		"osm.enableEgress=false,osm.enablePermissiveTrafficPolicy=false,osm.enablePrivilegedInitContainer=true,osm.envoyLogLevel=off",
-		"osm.maxDataPlaneConnections=1000000,osm.configResyncInterval=90s,osm.localProxyMode=PodIP,osm.enableDebugServer=true",
+		"osm.maxDataPlaneConnections=1000000,osm.configResyncInterval=90s,osm.localProxyMode=PodIP,osm.enableDebugServer=true,osm.clusterDiscovery=OnDemand",
 		"osm.outboundPortExclusionList={6379},osm.inboundPortExclusionList={7070},osm.networkInterfaceExclusionList={eth1}",
 		"osm.outboundIPRangeExclusionList={1.1.1.1/32},osm.outboundIPRangeInclusionList={10.0.0.0/8},osm.controllerLogLevel=trace",
 		"osm.certificateProvider.serviceCertValidityDuration=1h,osm.certificateProvider.certKeyBitSize=4096",
@@ -95,7 +95,7 @@ func TestPresetMapping(t *testing.T) {
 	}})
 	admit(t, spec)
 	require.Equal(t, map[string]any{"enablePrivilegedInitContainer": true, "logLevel": "off", "maxDataPlaneConnections": 1e6,
-		"configResyncInterval": "90s", "localProxyMode": "PodIP"}, spec["sidecar"])
+		"configResyncInterval": "90s", "localProxyMode": "PodIP", "clusterDiscovery": "OnDemand"}, spec["sidecar"])
 	require.Equal(t, map[string]any{"enableEgress": false, "enablePermissiveTrafficPolicyMode": false,
 		"outboundPortExclusionList": []any{6379.0}, "inboundPortExclusionList": []any{7070.0}, "networkInterfaceExclusionList": []any{"eth1"},
 		"outboundIPRangeExclusionList": []any{"1.1.1.1/32"}, "outboundIPRangeInclusionList": []any{"10.0.0.0/8"}}, spec["traffic"])

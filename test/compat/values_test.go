@@ -177,6 +177,7 @@ func TestRefusedValues(t *testing.T) {
 		"osm.certificateProvider.kind=tressor":                    "at '/osm/certificateProvider/kind': value must be one of 'tresor', 'vault', 'cert-manager'",
 		"osm.certificateProvider.serviceCertValidityDuration=1d":  "at '/osm/certificateProvider/serviceCertValidityDuration': '1d' does not match pattern",
 		"osm.localProxyMode=localhost":                            "at '/osm/localProxyMode': value must be one of 'Localhost', 'PodIP'",
+		"osm.clusterDiscovery=lazy":                               "at '/osm/clusterDiscovery': value must be one of 'Auto', 'OnDemand', 'Preloaded'",
 		"osm.sidecarMode=none":                                    "at '/osm/sidecarMode': value must be one of 'auto', 'native', 'classic'",
 		"osm.outboundIPRangeExclusionList={10.0.0.0}":             "at '/osm/outboundIPRangeExclusionList/0': '10.0.0.0' does not match pattern",
 		"osm.outboundIPRangeInclusionList={10.0.0.0/33}":          "at '/osm/outboundIPRangeInclusionList/0': '10.0.0.0/33' does not match pattern",

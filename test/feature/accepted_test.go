@@ -149,12 +149,18 @@ func (c *clientCA) bookstoreTLS(t *testing.T) (net.Listener, uint32) {
 // requests answers HTTP/2 that was not negotiated, as sidecars speak it, and returns its port.
 func (c *clientCA) requests(t *testing.T) uint32 {
 	t.Helper()
-	l, port := c.bookstoreTLS(t)
-	srv := &http.Server{Protocols: &http.Protocols{}, ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	return c.handles(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/slow" {
 			time.Sleep(3 * time.Second)
 		}
-	})}
+	}))
+}
+
+// handles is requests with a handler.
+func (c *clientCA) handles(t *testing.T, handler http.Handler) uint32 {
+	t.Helper()
+	l, port := c.bookstoreTLS(t)
+	srv := &http.Server{Protocols: &http.Protocols{}, ReadHeaderTimeout: time.Minute, Handler: handler}
 	srv.Protocols.SetUnencryptedHTTP2(true)
 	go func() { _ = srv.Serve(notKnownToBeTLS{l}) }()
 	t.Cleanup(func() { _ = srv.Close() })

@@ -67,8 +67,12 @@ func (r *recorder) count() (streams, resources int) {
 	return r.streams, r.resources
 }
 
+// drainTime is how long connections to a filter chain that is gone live on.
+const drainTime = 2 * time.Second
+
 const bootstrap = `{
  "node": {"id": "pretends-to-be-another", "cluster": "x"},
+ "cluster_manager": {"enable_deferred_cluster_creation": true},
  "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": %d}}},
  "dynamic_resources": {
   "ads_config": {"api_type": "DELTA_GRPC", "transport_api_version": "V3", "set_node_on_first_message_only": true,
@@ -97,7 +101,8 @@ func startEnvoy(t *testing.T, s *xdsserver.Server) *sidecar {
 	require.NoError(t, err)
 	config := filepath.Join(dir, "envoy.json")
 	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, bootstrap, e.admin, xdsserver.Name, ca, port), 0o600))
-	cmd := exec.Command(envoycheck.Binary(t), "-c", config, "--concurrency", "1", "--use-dynamic-base-id", "--log-level", "warn")
+	cmd := exec.Command(envoycheck.Binary(t), "-c", config, "--concurrency", "1", "--use-dynamic-base-id", "--log-level", "warn",
+		"--drain-time-s", strconv.Itoa(int(drainTime.Seconds())), "--drain-strategy", "immediate")
 	cmd.Stdout, cmd.Stderr = e.log, e.log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	require.NoError(t, cmd.Start())

@@ -11,6 +11,7 @@ import (
 	httprbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	netrbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/rbac/v3"
+	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
@@ -18,6 +19,7 @@ import (
 	"openservicemesh.io/osm/internal/core/envoy"
 	"openservicemesh.io/osm/internal/core/envoy/filters"
 	"openservicemesh.io/osm/internal/core/names"
+	"openservicemesh.io/osm/internal/testkit/deltaclient"
 )
 
 // everyChain calls check for each filter chain that is generated for any proxy of any case. routes is the route config of
@@ -188,4 +190,43 @@ func requireExact(t *testing.T, at string, p *rbacv3.Principal) {
 		return
 	}
 	require.NotEmpty(t, p.GetAuthenticated().GetPrincipalName().GetExact(), at)
+}
+
+// TestClustersOnDemandAreFetched: whatever leads to a cluster that the sidecar is not given beforehand has it fetched.
+func TestClustersOnDemandAreFetched(t *testing.T) {
+	fetched := 0
+	for _, name := range caseNames(t) {
+		w := newWorld(t, readCase(t, name))
+		for _, p := range w.mesh.Proxies() {
+			set := w.view.Config(p.Key)
+			for _, r := range set.List(envoy.Listener) {
+				l := &listenerv3.Listener{}
+				require.NoError(t, r.Body.UnmarshalTo(l))
+				for _, c := range l.FilterChains {
+					refs, err := deltaclient.Refs(filters.Any(c))
+					require.NoError(t, err)
+					if routes := routesOf(t, set, c); routes != nil {
+						more, err := deltaclient.Refs(filters.Any(routes))
+						require.NoError(t, err)
+						refs = append(refs, more...)
+					}
+					for _, ref := range refs {
+						if target := set.Get(envoy.Cluster, ref.Name); target != nil && target.OnDemand {
+							fetched++
+							require.True(t, fetches(t, c), "%s %s %s", name, c.Name, ref.Name)
+						}
+					}
+				}
+			}
+		}
+	}
+	require.Greater(t, fetched, 5)
+}
+
+func fetches(t *testing.T, c *listenerv3.FilterChain) bool {
+	t.Helper()
+	if m := filterOf[hcmv3.HttpConnectionManager](t, c); m != nil {
+		return m.HttpFilters[0].Name == filters.NameOnDemand
+	}
+	return filterOf[tcpv3.TcpProxy](t, c).GetOnDemand() != nil
 }

@@ -188,7 +188,29 @@ type SidecarSpec struct {
 	// +kubebuilder:default=Localhost
 	// +optional
 	LocalProxyMode LocalProxyMode `json:"localProxyMode,omitempty"`
+
+	// clusterDiscovery says when a proxy gets the clusters of services it may
+	// call: all of them before the first call (Preloaded), each with the first
+	// call to it (OnDemand), or Preloaded up to 200 of them and OnDemand beyond
+	// (Auto). Absent: Auto. Live.
+	// +optional
+	ClusterDiscovery ClusterDiscoveryMode `json:"clusterDiscovery,omitempty"`
 }
+
+// ClusterDiscoveryMode says when proxies get the clusters they may call.
+//
+// +kubebuilder:validation:Enum=Auto;OnDemand;Preloaded
+type ClusterDiscoveryMode string
+
+// When proxies get the clusters they may call.
+const (
+	// ClusterDiscoveryAuto goes by how many they are.
+	ClusterDiscoveryAuto ClusterDiscoveryMode = "Auto"
+	// ClusterDiscoveryOnDemand is with the first call to each.
+	ClusterDiscoveryOnDemand ClusterDiscoveryMode = "OnDemand"
+	// ClusterDiscoveryPreloaded is before they are called.
+	ClusterDiscoveryPreloaded ClusterDiscoveryMode = "Preloaded"
+)
 
 // UndeclaredPorts says how Service ports are taken that declare no protocol.
 //

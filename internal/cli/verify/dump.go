@@ -7,6 +7,9 @@ import (
 	"strings"
 )
 
+// onDemandFilter has requests wait while their cluster is fetched.
+const onDemandFilter = "envoy.filters.http.on_demand"
+
 // dump is what is read of an Envoy's config_dump?include_eds: names, and who refers to whom.
 type dump struct {
 	listeners map[string]*listener
@@ -19,6 +22,8 @@ type dump struct {
 type listener struct {
 	active bool
 	chains map[string]bool
+	// fetching are the chains whose calls have the sidecar fetch a cluster that it does not have.
+	fetching map[string]bool
 	// passthrough is the name of the default filter chain.
 	passthrough string
 }
@@ -33,11 +38,22 @@ type virtualHost struct {
 
 // The parts of a dump, as Envoy writes them.
 type (
+	rawChain struct {
+		Name    string `json:"name"`
+		Filters []struct {
+			Config struct {
+				// Of an HTTP connection manager.
+				HTTPFilters []struct {
+					Name string `json:"name"`
+				} `json:"http_filters"`
+				// Of a TCP proxy.
+				OnDemand *struct{} `json:"on_demand"`
+			} `json:"typed_config"`
+		} `json:"filters"`
+	}
 	rawListener struct {
-		Name         string `json:"name"`
-		FilterChains []struct {
-			Name string `json:"name"`
-		} `json:"filter_chains"`
+		Name               string     `json:"name"`
+		FilterChains       []rawChain `json:"filter_chains"`
 		DefaultFilterChain struct {
 			Name string `json:"name"`
 		} `json:"default_filter_chain"`
@@ -119,10 +135,11 @@ func parse(text []byte) (*dump, error) {
 
 func (d *dump) add(s rawSection) {
 	for _, l := range s.DynamicListeners {
-		out := &listener{active: l.ActiveState != nil, chains: map[string]bool{}}
+		out := &listener{active: l.ActiveState != nil, chains: map[string]bool{}, fetching: map[string]bool{}}
 		if out.active {
 			for _, c := range l.ActiveState.Listener.FilterChains {
 				out.chains[c.Name] = true
+				out.fetching[c.Name] = c.fetches()
 			}
 			out.passthrough = l.ActiveState.Listener.DefaultFilterChain.Name
 		}
@@ -150,6 +167,21 @@ func (d *dump) add(s rawSection) {
 	}
 }
 
+// fetches reports whether calls of a chain wait while the sidecar fetches their cluster.
+func (c rawChain) fetches() bool {
+	for _, f := range c.Filters {
+		if f.Config.OnDemand != nil {
+			return true
+		}
+		for _, h := range f.Config.HTTPFilters {
+			if h.Name == onDemandFilter {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func hostsOf(raw rawRoutes) *routeConfig {
 	out := &routeConfig{hosts: map[string]virtualHost{}}
 	for _, h := range raw.VirtualHosts {
@@ -173,6 +205,11 @@ func (l *listener) chain(anyOf ...string) error {
 		return notOne("filter chain", anyOf)
 	}
 	return nil
+}
+
+// fetches reports whether any of the chains fetches clusters with the first call to them.
+func (l *listener) fetches(anyOf ...string) bool {
+	return slices.ContainsFunc(anyOf, func(n string) bool { return l.fetching[n] })
 }
 
 // host finds a virtual host of a route configuration.

@@ -98,6 +98,7 @@ func (d *dump) outbound(source *corev1.Pod, ports []port) string {
 	case !l.active:
 		return fmt.Sprintf("Outbound listener %q on source pod %q is not active", names.ListenerOutbound, pod)
 	}
+	shown := false // a certificate: there is one once there is a cluster
 	for _, p := range ports {
 		if err := l.chain(p.chains()...); err != nil {
 			return fmt.Sprintf("Did not find matching outbound filter chain for service %q: %s", p.service, err)
@@ -111,11 +112,14 @@ func (d *dump) outbound(source *corev1.Pod, ports []port) string {
 			// Of a service that is split, only its backends may have clusters.
 			clusters = append(clusters, host.clusters...)
 		}
-		if err := d.cluster(clusters...); err != nil {
+		switch err := d.cluster(clusters...); {
+		case err == nil:
+			shown = true
+		case !l.fetches(p.chains()...):
 			return fmt.Sprintf("Did not find matching outbound cluster for service %q: %s", p.service, err)
 		}
 	}
-	if err := d.secret(names.SecretServiceCert(identityOf(source))); err != nil {
+	if err := d.secret(names.SecretServiceCert(identityOf(source))); shown && err != nil {
 		return fmt.Sprintf("Client TLS secret not found for pod %q: %s", pod, err)
 	}
 	return ""

@@ -137,6 +137,12 @@ spec:
 // world is a cluster of the objects, whose sidecars hold what the control plane makes of them.
 func world(t *testing.T) World {
 	t.Helper()
+	return worldOf(t, objects, func(*envoy.Resource) bool { return true })
+}
+
+// worldOf is world with other objects, whose sidecars hold some of their clusters.
+func worldOf(t *testing.T, objects string, holds func(cluster *envoy.Resource) bool) World {
+	t.Helper()
 	read, err := manifests.Read("objects", strings.NewReader(objects), manifests.Options{})
 	require.NoError(t, err)
 	require.Empty(t, read.Findings)
@@ -159,7 +165,7 @@ func world(t *testing.T) World {
 			p, err := find[corev1.Pod]("Pod", s.Namespace, s.Name)
 			return []corev1.Pod{*p}, err
 		},
-		Dump: func(_ context.Context, ns, pod string) ([]byte, error) { return dumpOf(mesh, ns, pod) },
+		Dump: func(_ context.Context, ns, pod string) ([]byte, error) { return dumpOf(mesh, ns, pod, holds) },
 	}
 }
 
@@ -182,7 +188,7 @@ func find[T any](kind, namespace, name string) (*T, error) {
 }
 
 // dumpOf writes a proxy's resources in the form of Envoy's configuration dump.
-func dumpOf(mesh *render.Mesh, namespace, pod string) ([]byte, error) {
+func dumpOf(mesh *render.Mesh, namespace, pod string, holds func(cluster *envoy.Resource) bool) ([]byte, error) {
 	p, err := mesh.Find(namespace + "/" + pod)
 	if err != nil {
 		return nil, err
@@ -195,6 +201,9 @@ func dumpOf(mesh *render.Mesh, namespace, pod string) ([]byte, error) {
 	list := func(typ envoy.TypeURL, wrap func(name string, body json.RawMessage) any) []any {
 		var out []any
 		for _, r := range set.List(typ) {
+			if typ == envoy.Cluster && !holds(r) {
+				continue
+			}
 			m, err := r.Body.UnmarshalNew()
 			if err != nil {
 				failures = append(failures, err)
@@ -243,6 +252,21 @@ func TestGeneratedConfigurationVerifies(t *testing.T) {
 		"nothing of the mesh": success("nothing"),
 	} {
 		require.Equal(t, Success, r.Status, "%s: %s", what, text(r))
+	}
+}
+
+// A cluster that the sidecar fetches with the first call is no fault while it is not there; one that it does not fetch is.
+func TestClustersThatAreNotThere(t *testing.T) {
+	for mode, want := range map[string]Status{"OnDemand": Success, "Preloaded": Failure} {
+		with := strings.Replace(objects, "spec:\n", "spec:\n  sidecar: {clusterDiscovery: "+mode+"}\n", 1)
+		w := worldOf(t, with, func(c *envoy.Resource) bool { return strings.HasSuffix(c.Name, "|local") })
+		for _, protocol := range []string{"http", "tcp"} {
+			r := Connectivity(t.Context(), w, curl(protocol))
+			require.Equal(t, want, r.Status, "%s %s: %s", mode, protocol, text(r))
+			if want == Failure {
+				require.Contains(t, text(r), "Did not find matching outbound cluster")
+			}
+		}
 	}
 }
 

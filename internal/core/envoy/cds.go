@@ -33,8 +33,12 @@ func (t *translator) cluster(c ir.Cluster, tls ir.TLS) {
 	}{c, tls}
 	t.once(from, func() (*Resource, error) {
 		if c.Kind == ir.Mesh {
-			return NewResource(Cluster, c.Name, meshCluster(c, tls),
+			r, err := NewResource(Cluster, c.Name, meshCluster(c, tls),
 				Ref{Endpoint, c.Name}, Ref{Secret, c.CertSecret}, Ref{Secret, c.TrustSecret})
+			if err == nil {
+				r.OnDemand = c.OnDemand
+			}
+			return r, err
 		}
 		return NewResource(Cluster, c.Name, otherCluster(c))
 	})

@@ -156,3 +156,21 @@ func TestResourcesDoNotDependOnOrder(t *testing.T) {
 	require.Equal(t, NewResources([]*Resource{a, b}), NewResources([]*Resource{b, a}))
 	require.Equal(t, []*Resource{a, b}, NewResources([]*Resource{b, a}).List(Endpoint))
 }
+
+// TestOnDemandIsNoPartOfTheVersion: a proxy that has a cluster need not be sent it when it is on demand from now on.
+func TestOnDemandIsNoPartOfTheVersion(t *testing.T) {
+	p := proxy()
+	memory := NewMemory()
+	before, err := memory.Translate(p, Bundle("roots"), nil)
+	require.NoError(t, err)
+	p.Clusters[2].OnDemand = true
+	after, err := memory.Translate(p, Bundle("roots"), before)
+	require.NoError(t, err)
+	was, is := before.Get(Cluster, "mesh"), after.Get(Cluster, "mesh")
+	require.False(t, was.OnDemand)
+	require.True(t, is.OnDemand)
+	require.Equal(t, was.Version, is.Version)
+	require.Equal(t, was.Body.Value, is.Body.Value)
+	require.NotEqual(t, before.Version, after.Version)
+	require.Same(t, before.Get(Cluster, "a/b|80|local"), after.Get(Cluster, "a/b|80|local"))
+}

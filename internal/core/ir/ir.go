@@ -98,6 +98,8 @@ type Chain struct {
 	Faults bool `json:"faults,omitempty"`
 	// Idle is how long a chain of bytes bears a connection without a byte; 0 is Envoy's own.
 	Idle Duration `json:"idle,omitempty"`
+	// OnDemand has calls wait while the proxy fetches the cluster they go to, if it does not have it.
+	OnDemand bool `json:"onDemand,omitempty"`
 	// Counted is for an outbound HTTP chain of the mesh: its requests are counted by the workloads they go between.
 	Counted bool `json:"counted,omitempty"`
 	// Tracing sends spans about the requests of the chain.
@@ -271,6 +273,8 @@ type Cluster struct {
 	Host string `json:"host,omitempty"`
 	// Limits bound what is sent there; nil is no limit.
 	Limits *Limits `json:"limits,omitempty"`
+	// OnDemand is for a Mesh cluster: the proxy gets it with the first call to it.
+	OnDemand bool `json:"onDemand,omitempty"`
 }
 
 // Trust is a validation context: the mesh's roots and, if Names is not nil, the exact certificate names accepted.

@@ -25,6 +25,7 @@ func (p *Planner) callsOf(k Key) *calls {
 	c := &calls{listener: b.outbound()}
 	b.trace(c.listener)
 	b.count(c.listener)
+	b.fetchOnDemand(c.listener)
 	c.routes, c.clusters, c.trusts = b.collect()
 	return c
 }

@@ -37,9 +37,9 @@ func TestNamedPodsHaveChainsOfTheirOwn(t *testing.T) {
 	got := planOf(world(set, db), client)
 	require.Equal(t, []ir.Chain{
 		{Name: "outbound_shop/web-0.web_5432_tcp", About: about("web-0.web"), Match: ir.ChainMatch{Port: 5432, Addresses: []string{"10.1.0.1"}}, Protocol: meshid.TCP,
-			TCP: []ir.Target{{Cluster: "shop/web-0.web|5432", Weight: 100}}},
+			TCP: []ir.Target{{Cluster: "shop/web-0.web|5432", Weight: 100}}, OnDemand: true},
 		{Name: "outbound_shop/web_5432_tcp", About: about("web"), Match: ir.ChainMatch{Port: 5432, Addresses: []string{"10.1.0.7"}}, Protocol: meshid.TCP,
-			TCP: []ir.Target{{Cluster: "shop/web|5432", Weight: 100}}},
+			TCP: []ir.Target{{Cluster: "shop/web|5432", Weight: 100}}, OnDemand: true},
 	}, got.Outbound.Chains)
 	names, accepted := map[string]string{}, map[string][]string{}
 	for _, c := range got.Clusters {

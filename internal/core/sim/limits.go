@@ -7,6 +7,7 @@ import (
 	extauthzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
 	faultv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/fault/v3"
 	httplocalv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/local_ratelimit/v3"
+	ondemandv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/on_demand/v3"
 	httpquotav3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ratelimit/v3"
 	httprbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
@@ -70,7 +71,7 @@ func (l *limits) readHTTP(manager *hcmv3.HttpConnectionManager) error {
 			return err
 		}
 		switch m := m.(type) {
-		case *httprbacv3.RBAC, *routerv3.Router:
+		case *httprbacv3.RBAC, *routerv3.Router, *ondemandv3.OnDemand: // a cluster that comes late is a cluster
 		case *faultv3.HTTPFault:
 			l.faults = true
 		case *httplocalv3.LocalRateLimit:

@@ -50,7 +50,19 @@ type Mesh struct {
 	Tracing *Tracing
 	// AccessLog says which calls the proxies log.
 	AccessLog AccessLog
+	// Clusters says when the proxies get the clusters they may call.
+	Clusters ClusterDiscovery
 }
+
+// ClusterDiscovery says when the proxies get the clusters they may call.
+type ClusterDiscovery string
+
+// When the proxies get the clusters they may call; the zero value goes by how many they are.
+const (
+	ClustersAuto      ClusterDiscovery = ""
+	ClustersOnDemand  ClusterDiscovery = "onDemand"
+	ClustersPreloaded ClusterDiscovery = "preloaded"
+)
 
 // AccessLog says which calls the proxies log.
 type AccessLog string

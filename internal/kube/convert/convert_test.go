@@ -207,6 +207,17 @@ func TestSettingsOf(t *testing.T) {
 	}
 }
 
+func TestClusterDiscoveryModes(t *testing.T) {
+	for mode, want := range map[configv1alpha2.ClusterDiscoveryMode]snapshot.ClusterDiscovery{
+		"": snapshot.ClustersAuto, configv1alpha2.ClusterDiscoveryAuto: snapshot.ClustersAuto,
+		configv1alpha2.ClusterDiscoveryOnDemand: snapshot.ClustersOnDemand, configv1alpha2.ClusterDiscoveryPreloaded: snapshot.ClustersPreloaded,
+	} {
+		c := &configv1alpha2.MeshConfig{}
+		c.Spec.Sidecar.ClusterDiscovery = mode
+		require.Equal(t, want, MeshOf(c, "cluster.local").Clusters, mode)
+	}
+}
+
 func TestAccessLogModes(t *testing.T) {
 	for mode, want := range map[configv1alpha2.AccessLogMode]snapshot.AccessLog{
 		"": snapshot.LogFailures, configv1alpha2.AccessLogFailures: snapshot.LogFailures,

@@ -69,6 +69,7 @@ func MeshOf(in *configv1alpha2.MeshConfig, td meshid.TrustDomain) snapshot.Mesh 
 		ExternalAuthorization: meshconfig.ExternalAuthorization(in),
 		Tracing:               meshconfig.Tracing(in),
 		AccessLog:             accessLogOf(in.Spec.Observability.AccessLog),
+		Clusters:              clustersOf(s.ClusterDiscovery),
 	}
 }
 
@@ -80,6 +81,17 @@ func accessLogOf(mode configv1alpha2.AccessLogMode) snapshot.AccessLog {
 		return snapshot.LogNothing
 	default:
 		return snapshot.LogFailures
+	}
+}
+
+func clustersOf(mode configv1alpha2.ClusterDiscoveryMode) snapshot.ClusterDiscovery {
+	switch mode {
+	case configv1alpha2.ClusterDiscoveryOnDemand:
+		return snapshot.ClustersOnDemand
+	case configv1alpha2.ClusterDiscoveryPreloaded:
+		return snapshot.ClustersPreloaded
+	default:
+		return snapshot.ClustersAuto
 	}
 }
 

@@ -2,6 +2,7 @@ package envoycheck
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
@@ -10,7 +11,9 @@ import (
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	ondemandv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/on_demand/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	tcpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -83,7 +86,7 @@ func (s *assembler) listener(r *envoy.Resource) (*listenerv3.Listener, error) {
 			return nil, err
 		}
 		for _, f := range c.Filters {
-			if err := s.routes(f); err != nil {
+			if err := errors.Join(s.routes(f), preloaded(f)); err != nil {
 				return nil, fmt.Errorf("chain %s: %w", c.Name, err)
 			}
 		}
@@ -112,6 +115,27 @@ func (s *assembler) routes(f *listenerv3.Filter) error {
 		// Static routes may be checked against the clusters, which a dangling name would fail.
 		rc.ValidateClusters = nil
 		m.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: rc}
+	}
+	return repack(f.GetTypedConfig(), m)
+}
+
+// preloaded takes away where a filter fetches clusters from: a static file has all of them, and nothing to ask.
+func preloaded(f *listenerv3.Filter) error {
+	m, err := f.GetTypedConfig().UnmarshalNew()
+	if err != nil {
+		return err
+	}
+	switch m := m.(type) {
+	case *tcpv3.TcpProxy:
+		m.OnDemand = nil
+	case *hcmv3.HttpConnectionManager:
+		for _, h := range m.HttpFilters {
+			if h.Name == filters.NameOnDemand {
+				if err := repack(h.GetTypedConfig(), &ondemandv3.OnDemand{}); err != nil {
+					return err
+				}
+			}
+		}
 	}
 	return repack(f.GetTypedConfig(), m)
 }

@@ -11,9 +11,13 @@ import (
 
 // HTTP lists the HTTP filters of a chain. Authorization stands first: nothing else is spent on a request that is not
 // allowed. What costs nothing (counting here) goes before what asks others. Faults stand in for the application, so they
-// come after all that. The router stands last, as Envoy demands.
+// come after all that. What waits for a cluster stands before everything, so that a request which is begun anew then has done
+// nothing yet. The router stands last, as Envoy demands.
 func HTTP(c ir.Chain) []*hcmv3.HttpFilter {
 	var out []*hcmv3.HttpFilter
+	if c.OnDemand {
+		out = append(out, onDemand())
+	}
 	if c.MTLS != nil && c.Side == "" {
 		out = append(out, httpRBAC())
 	}

@@ -44,6 +44,8 @@ func TestOrder(t *testing.T) {
 
 	c.Protocol, c.TCP = meshid.TCP, []ir.Target{{Cluster: "x"}}
 	require.Len(t, Network(c, ir.LogAll), 4)
+	outbound := HTTP(ir.Chain{OnDemand: true, Faults: true})
+	require.Equal(t, NameOnDemand, outbound[0].Name, "what a request does beside is done once its cluster is there")
 	ingress := HTTP(ir.Chain{ExternalAuthorization: &ir.ExternalAuthorization{Cluster: "authz"}})
 	require.Equal(t, []string{NameExtAuthz, NameRouter}, []string{ingress[0].Name, ingress[1].Name}, "a chain without mesh TLS asks too")
 }

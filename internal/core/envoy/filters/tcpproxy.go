@@ -21,16 +21,20 @@ func tcpProxy(c ir.Chain, log ir.AccessLog) *listenerv3.Filter {
 	if c.MTLS != nil {
 		prefix = "inbound-mesh-tcp-proxy." + c.TCP[0].Cluster
 	}
-	return tcpProxyTo(prefix, c.TCP, c.Idle, log)
+	return tcpProxyTo(prefix, c, log)
 }
 
 // Passthrough moves a connection to where it was going.
 func Passthrough(log ir.AccessLog) *listenerv3.Filter {
-	return tcpProxyTo(names.ClusterPassthrough, []ir.Target{{Cluster: names.ClusterPassthrough, Weight: 1}}, 0, log)
+	return tcpProxyTo(names.ClusterPassthrough, ir.Chain{TCP: []ir.Target{{Cluster: names.ClusterPassthrough, Weight: 1}}}, log)
 }
 
-func tcpProxyTo(statPrefix string, targets []ir.Target, idle ir.Duration, log ir.AccessLog) *listenerv3.Filter {
-	p := &tcpv3.TcpProxy{StatPrefix: statPrefix, AccessLog: accessLog(log), IdleTimeout: optional(idle)}
+func tcpProxyTo(statPrefix string, c ir.Chain, log ir.AccessLog) *listenerv3.Filter {
+	targets := c.TCP
+	p := &tcpv3.TcpProxy{StatPrefix: statPrefix, AccessLog: accessLog(log), IdleTimeout: optional(c.Idle)}
+	if c.OnDemand {
+		p.OnDemand = &tcpv3.TcpProxy_OnDemand{OdcdsConfig: ADS(), Timeout: seconds(clusterSeconds)}
+	}
 	if len(targets) == 1 {
 		p.ClusterSpecifier = &tcpv3.TcpProxy_Cluster{Cluster: targets[0].Cluster}
 		return networkFilter(NameTCPProxy, p)
