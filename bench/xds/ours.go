@@ -31,7 +31,7 @@ const (
 )
 
 // gcPercent is what the controller sets for itself (internal/app/controller).
-const gcPercent = 50
+const gcPercent = 40
 
 // ours is internal/xds.
 type ours struct {

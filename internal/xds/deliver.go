@@ -276,7 +276,7 @@ func (s *Session) send(now time.Time, l *lane, adds []delivery, removes []string
 	s.nonce++
 	resp := &Response{Type: l.typ, Generation: s.want.Generation, Nonce: strconv.FormatUint(s.nonce, 10), adds: adds, removes: removes}
 	l.answer = false
-	l.flight = &flight{nonce: resp.Nonce, sentAt: now, adds: slices.Clone(adds), removes: slices.Clone(removes)}
+	l.flight = &flight{nonce: resp.Nonce, sentAt: now, adds: adds, removes: removes}
 	l.expect(s.unknown(l, adds))
 	opens, maybes := make([]open, len(adds)), make([]*envoy.Resource, len(adds))
 	for i, d := range adds {

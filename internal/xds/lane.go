@@ -108,9 +108,9 @@ func (l *lane) subscribe(name string) {
 	}
 	if l.flight != nil { // an answer to it no longer proves that the client holds it
 		before := len(l.flight.adds)
-		l.flight.adds = deleteFunc(l.flight.adds, func(d delivery) bool { return d.res.Name == name })
+		l.flight.adds = except(l.flight.adds, func(d delivery) bool { return d.res.Name == name })
 		l.flight.more = l.flight.more || len(l.flight.adds) < before
-		l.flight.removes = deleteFunc(l.flight.removes, func(n string) bool { return n == name })
+		l.flight.removes = except(l.flight.removes, func(n string) bool { return n == name })
 	}
 	l.mark(name)
 }
@@ -171,6 +171,14 @@ func splitWire(v string) (version, with string) {
 
 func without(versions []*envoy.Resource, version string) []*envoy.Resource {
 	return deleteFunc(versions, func(r *envoy.Resource) bool { return r.Version == version })
+}
+
+// except is a list without some of it, in a place of its own: the response has the list too.
+func except[T any](list []T, out func(T) bool) []T {
+	if !slices.ContainsFunc(list, out) {
+		return list
+	}
+	return deleteFunc(slices.Clone(list), out)
 }
 
 func deleteFunc[T any](s []T, f func(T) bool) []T {

@@ -58,6 +58,7 @@ func NewServer(h *Hub, auth Authenticator, conf *tls.Config) (*grpc.Server, erro
 		grpc.StreamInterceptor(s.admit),
 		grpc.MaxRecvMsgSize(maxRequestBytes),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
+		grpc.HeaderTableSize(0), // a stream has headers once: a table of them would only keep its token
 		grpc.MaxConcurrentStreams(streamsPerSocket),
 		grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.ReadBufferSize(0), // TLS keeps a record of its own; a second buffer for each of thousands of sockets gains nothing

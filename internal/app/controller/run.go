@@ -8,13 +8,11 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"runtime/debug"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/KimMachineGun/automemlimit/memlimit"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"k8s.io/client-go/dynamic"
@@ -44,8 +42,6 @@ const (
 	lameDuck = 2 * time.Second
 	// drainPatience is how long streams have to end after that.
 	drainPatience = 3 * time.Second
-	// gcPercent trades a little CPU for a small heap: between changes the controller has nothing to do.
-	gcPercent = 50
 	// findingSettle is how long a finding has to last before it is logged and counted.
 	findingSettle = time.Second
 )
@@ -72,16 +68,6 @@ func Run(ctx context.Context, o Options, logging *obs.Logging, metrics *obs.Metr
 		p.podEvents().Warn(ctx, certs.EventReason(err), err)
 	}
 	return err
-}
-
-// tuneMemory keeps the heap small, and within the container's limit if it has one.
-func tuneMemory(log *slog.Logger) {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
-	if _, err := memlimit.SetGoMemLimitWithOpts(); err != nil {
-		log.Debug("the container's memory limit is not known; none is kept", "error", err)
-	}
 }
 
 // connect uses the pod's own account, or, outside a pod, the file that KUBECONFIG names.
@@ -204,6 +190,7 @@ func (p *program) run(ctx context.Context) error {
 	g.Go(func() error { return obs.Serve(serving, p.at.http, p.routes(), nil, p.log) })
 	g.Go(func() error { p.debug.run(serving); return nil })
 	g.Go(func() error { return p.serveAdmin(serving) })
+	g.Go(func() error { giveBack(ctx); return nil })
 	g.Go(func() error {
 		webhookCert, adsCert, err := p.certificates(ctx)
 		if err != nil {
