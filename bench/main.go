@@ -1,9 +1,11 @@
 // Command bench runs the benches and puts their figures beside their bars.
 //
-//	go run ./bench [-what dataplane,…] [-docs docs/performance.md]
+//	go run ./bench [-what dataplane,…] [-docs docs/performance.md] [-churn 3m]
 //
-// Input: flags. Every bench is a program of its own (see its -help) that writes a report.Table. Output: the tables on
-// standard output; -docs replaces the parts of a page between "<!-- begin NAME -->" and "<!-- end NAME -->".
+// Input: flags. Every bench is a program of its own (see its -help) that writes a report.Table; growth and churn, which take long, are
+// run only when they are named. Output: the tables on
+// standard output; -docs replaces the parts of a page between "<!-- begin NAME -->" and "<!-- end NAME -->", and keeps what profiles of
+// the controller say in a folder beside it.
 package main
 
 import (
@@ -18,29 +20,35 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"openservicemesh.io/osm/bench/internal/report"
 )
 
-// benches are the programs under bench/ with the arguments of a whole run, in the order they are run.
+// benches are what programs under bench/ measure, with the arguments of a whole run, in the order they are run. Those that are long are
+// not a part of all.
 var benches = []struct {
-	name string
-	args []string
+	name, program string
+	args          []string
+	long          bool
 }{
-	{"dataplane", []string{"-rounds", "5", "-duration", "3s"}},
-	{"controlplane", nil},
-	{"xds", nil},
-	{"sidecar", nil},
-	{"injection", nil},
-	{"life", nil},
+	{"dataplane", "dataplane", []string{"-rounds", "5", "-duration", "3s"}, false},
+	{"controlplane", "controlplane", nil, false},
+	{"xds", "xds", nil, false},
+	{"sidecar", "sidecar", nil, false},
+	{"injection", "injection", nil, false},
+	{"life", "life", nil, false},
+	{"growth", "controlplane", []string{"-growth", "-pods", "5000", "-services", "300", "-rounds", "10"}, true},
+	{"churn", "controlplane", []string{"-pods", "300", "-services", "30", "-endpoints", "300"}, true},
 }
 
 func main() {
-	what := flag.String("what", "", "names, with commas between; empty runs all")
+	what := flag.String("what", "", "names, with commas between; empty runs all but the long ones")
+	churn := flag.Duration("churn", 30*time.Minute, "how long things come and go in the bench churn")
 	docs := flag.String("docs", "", "page to put the tables into")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, *what, *docs)
+	err := run(ctx, *what, *docs, *churn)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "Error:", err)
@@ -48,7 +56,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, what, docs string) error {
+func run(ctx context.Context, what, docs string, churn time.Duration) error {
 	wanted, err := choose(what)
 	if err != nil {
 		return err
@@ -58,17 +66,24 @@ func run(ctx context.Context, what, docs string) error {
 		return err
 	}
 	for _, b := range benches {
-		if slices.Contains(wanted, b.name) {
-			err = errors.Join(err, one(ctx, dir, docs, b.name, b.args))
+		if !slices.Contains(wanted, b.name) {
+			continue
 		}
+		if b.name == "churn" {
+			b.args = append(b.args, "-churn", churn.String())
+		}
+		err = errors.Join(err, one(ctx, dir, docs, b.name, b.program, b.args))
 	}
 	return errors.Join(err, os.RemoveAll(dir))
 }
 
 // one runs one bench and shows what it found.
-func one(ctx context.Context, dir, docs, name string, args []string) error {
+func one(ctx context.Context, dir, docs, name, program string, args []string) error {
 	file := filepath.Join(dir, name+".json")
-	cmd := exec.CommandContext(ctx, "go", slices.Concat([]string{"run", "./bench/" + name}, args, []string{"-json", file})...)
+	if profiled(docs, name) {
+		args = append(args, "-profile", dir)
+	}
+	cmd := exec.CommandContext(ctx, "go", slices.Concat([]string{"run", "./bench/" + program}, args, []string{"-json", file})...)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("bench %s: %w", name, err)
@@ -81,16 +96,46 @@ func one(ctx context.Context, dir, docs, name string, args []string) error {
 	if err := table.Text(os.Stdout); err != nil {
 		return err
 	}
+	if profiled(docs, name) {
+		if err := keepProfiles(ctx, dir, strings.TrimSuffix(docs, ".md")); err != nil {
+			return err
+		}
+	}
 	return insert(docs, name, table)
 }
 
+func profiled(docs, name string) bool { return docs != "" && name == "controlplane" }
+
+// keepProfiles writes where the controller's processor time and memory go, as text, into a folder.
+func keepProfiles(ctx context.Context, dir, folder string) error {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	for profile, args := range map[string][]string{
+		"join.cpu": nil, "endpoint.cpu": nil, "policy.cpu": nil, "joined.heap": {"-sample_index=inuse_space"},
+	} {
+		file := filepath.Join(dir, profile)
+		out, err := exec.CommandContext(ctx, "go", slices.Concat([]string{"tool", "pprof", "-top", "-nodecount=60"}, args, []string{file})...).Output() //nolint:gosec // the bench's own file
+		if err != nil {
+			return fmt.Errorf("go tool pprof %s: %w", file, err)
+		}
+		if err := os.WriteFile(filepath.Join(folder, profile+".txt"), out, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func choose(what string) ([]string, error) {
-	var known []string
+	var known, short []string
 	for _, b := range benches {
 		known = append(known, b.name)
+		if !b.long {
+			short = append(short, b.name)
+		}
 	}
 	if what == "" {
-		return known, nil
+		return short, nil
 	}
 	names := strings.Split(what, ",")
 	for _, n := range names {

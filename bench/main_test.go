@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -16,6 +17,13 @@ func TestChoose(t *testing.T) {
 	for _, name := range all {
 		require.DirExists(t, name, "each bench is a program of this folder")
 	}
+	for _, b := range benches {
+		require.DirExists(t, b.program)
+		require.Equal(t, b.long, !slices.Contains(all, b.name), "long ones are run when they are named")
+	}
+	named, err := choose("churn,growth")
+	require.NoError(t, err)
+	require.Equal(t, []string{"churn", "growth"}, named)
 	_, err = choose("dataplane,nothing")
 	require.ErrorContains(t, err, `"nothing": there is no such bench; there are `)
 }

@@ -3,6 +3,8 @@
 // loopback in a network of its own, so it needs root.
 //
 //	go run ./bench/controlplane [-pods 1000] [-services 100] [-endpoints 1000] [-rounds 20] [-rest 10s] [-json FILE] [-profile FOLDER]
+//	go run ./bench/controlplane -growth [-pods 5000] [-services 300]   figures at 100, 1,000, … proxies and 10, 100, … services, up to those
+//	go run ./bench/controlplane -churn 30m                             pods, endpoints, policies and streams come and go; fails if memory grows
 //
 // Input: flags, bin/localcluster. Output: a table beside its bars. Times run from the begin of the write to the API server
 // to the last sidecar's acknowledgement; CPU and memory are the controller's alone. What the machine itself allows is
@@ -11,6 +13,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -34,6 +37,9 @@ type options struct {
 	rounds  int
 	rest    time.Duration
 	profile string
+	// churn is for how long things come and go; growth is whether many sizes are measured.
+	churn  time.Duration
+	growth bool
 	// dir holds what processes write, binary is the controller, localkube the folder of the API server's program.
 	dir, binary, localkube string
 }
@@ -46,6 +52,8 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 20, "repetitions of each change")
 	flag.DurationVar(&o.rest, "rest", 10*time.Second, "how long to measure that nothing happens")
 	flag.StringVar(&o.profile, "profile", "", "folder to write join.cpu, endpoint.cpu, policy.cpu and joined.heap of the controller into")
+	flag.DurationVar(&o.churn, "churn", 0, "for how long to have pods, endpoints, policies and streams come and go, instead of the scenarios")
+	flag.BoolVar(&o.growth, "growth", false, "measure smaller meshes, up to -pods and -services, instead of the scenarios")
 	file := flag.String("json", "", "file to write the table to as JSON")
 	simulate := flag.Bool("fleet", false, "internal: be the sidecars")
 	flag.StringVar(&o.dir, "inside", "", "internal: work folder, in a network of its own")
@@ -108,14 +116,14 @@ func inside(ctx context.Context, o options, file string) error {
 	if err := netlink.LinkSetUp(lo); err != nil {
 		return fmt.Errorf("take loopback up: %w", err)
 	}
-	table, err := run(ctx, o)
-	if err != nil {
-		return err
+	table, failed := run(ctx, o)
+	if table == nil {
+		return failed
 	}
 	if err := table.Text(os.Stdout); err != nil || file == "" {
-		return err
+		return errors.Join(failed, err)
 	}
-	return table.Write(file)
+	return errors.Join(failed, table.Write(file))
 }
 
 // check names the flag that cannot be used.
@@ -131,33 +139,51 @@ func (o options) check() error {
 	return nil
 }
 
-// run fills an API server, measures and takes everything down again.
+// run measures what the flags ask for. A table may come with an error: of a churn that memory grew in.
 func run(ctx context.Context, o options) (*report.Table, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	c, err := startAPIServer(ctx, o.dir, o.localkube)
-	if c != nil {
-		defer c.stop()
+	if o.growth {
+		return growth(ctx, o)
 	}
+	b, end, err := prepare(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	w := &world{size: o.size, apiServer: c}
-	began := time.Now()
-	if err := w.fill(ctx); err != nil {
-		return nil, err
+	defer end()
+	if o.churn > 0 {
+		b.table.Title = fmt.Sprintf("Churn: %d sidecars, %d services, for %s", o.pods, o.services, o.churn)
+		b.table.Command = fmt.Sprintf("go run ./bench/controlplane -churn %s -pods %d -services %d -endpoints %d", o.churn, o.pods, o.services, o.endpoints)
+		return b.table, churn(ctx, b, o.churn)
 	}
-	progress("the API server has %d pods, %d services, %d endpoints (%.0f s)", o.pods, o.services, o.endpoints, time.Since(began).Seconds())
-	b := &bench{opts: o, world: w, controller: &controller{dir: o.dir, binary: o.binary, kubeconfig: c.kubeconfig}, table: &report.Table{
-		Title:   fmt.Sprintf("Control plane: %d sidecars, %d services, %d endpoints", o.pods, o.services, o.endpoints),
-		Command: fmt.Sprintf("go run ./bench/controlplane -pods %d -services %d -endpoints %d -rounds %d", o.pods, o.services, o.endpoints, o.rounds),
-	}}
-	defer b.end()
 	if err := b.scenarios(ctx); err != nil {
 		return nil, err
 	}
 	return b.table, nil
+}
+
+// prepare fills an API server; end takes everything down again.
+func prepare(ctx context.Context, o options) (b *bench, end func(), err error) {
+	c, err := startAPIServer(ctx, o.dir, o.localkube)
+	if err != nil {
+		if c != nil {
+			c.stop()
+		}
+		return nil, nil, err
+	}
+	w := &world{size: o.size, apiServer: c}
+	began := time.Now()
+	if err := w.fill(ctx); err != nil {
+		c.stop()
+		return nil, nil, err
+	}
+	progress("the API server has %d pods, %d services, %d endpoints (%.0f s)", o.pods, o.services, o.endpoints, time.Since(began).Seconds())
+	b = &bench{opts: o, world: w, controller: &controller{dir: o.dir, binary: o.binary, kubeconfig: c.kubeconfig}, table: &report.Table{
+		Title:   fmt.Sprintf("Control plane: %d sidecars, %d services, %d endpoints", o.pods, o.services, o.endpoints),
+		Command: fmt.Sprintf("go run ./bench/controlplane -pods %d -services %d -endpoints %d -rounds %d", o.pods, o.services, o.endpoints, o.rounds),
+	}}
+	return b, func() { b.end(); c.stop() }, nil
 }
 
 func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, "bench: "+format+"\n", args...) }

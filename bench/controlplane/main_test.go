@@ -47,6 +47,55 @@ func TestSmoke(t *testing.T) {
 	require.Positive(t, figures["controller killed → all complete with another"])
 }
 
+// TestChurnSmoke has a few sidecars' world change for some seconds.
+func TestChurnSmoke(t *testing.T) {
+	if os.Getenv("OSM_BENCH_SMOKE") == "" {
+		t.Skip("it needs root and the compiled local cluster; make e2e runs it with OSM_BENCH_SMOKE=1")
+	}
+	file := filepath.Join(t.TempDir(), "table.json")
+	cmd := exec.Command(os.Args[0], "-bench-main", "-churn", "12s", "-pods", "24", "-services", "6", "-endpoints", "24", "-json", file)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	table, err := report.Read(file)
+	require.NoError(t, err)
+	last := table.Rows[len(table.Rows)-1]
+	require.Positive(t, last.Figure)
+	require.NotContains(t, last.Note, " 0 times", "everything has happened")
+}
+
+func TestGrowthIsTold(t *testing.T) {
+	xs := []float64{0, 1, 2, 3}
+	grown, noise := growthOf(xs, []float64{100, 110, 120, 130}, 0.05)
+	require.InDelta(t, 30, grown, 1e-9)
+	require.Greater(t, grown, noise)
+	grown, noise = growthOf(xs, []float64{100, 103, 99, 102}, 0.05)
+	require.Less(t, grown, noise)
+	grown, noise = growthOf(xs, []float64{130, 120, 110, 100}, 0.05)
+	require.Less(t, grown, noise, "less is not more")
+}
+
+func TestHeapAlloc(t *testing.T) {
+	mb, err := heapAlloc("heap profile: 1: 2\n# Alloc = 3\n# HeapAlloc = 2097152\n# HeapSys = 4\n")
+	require.NoError(t, err)
+	require.InDelta(t, 2.0, mb, 1e-9)
+	_, err = heapAlloc("connection refused")
+	require.ErrorContains(t, err, "debug server")
+}
+
+// Of each size the figures are told, and lines over proxies and over services.
+func TestSlopesOfGrowth(t *testing.T) {
+	var table report.Table
+	var all []grown
+	for _, z := range sizesOf(1000, 100) {
+		all = append(all, grown{size: z, joined: float64(z.pods)/10 + float64(z.services)})
+	}
+	require.Len(t, all, 3)
+	slopes(&table, "memory", "kB", 1000, all, func(g grown) float64 { return g.joined })
+	require.Len(t, table.Rows, 2)
+	require.InDelta(t, 100, table.Rows[0].Figure, 1e-6, "kB per proxy")
+	require.InDelta(t, 1000, table.Rows[1].Figure, 1e-6, "kB per service")
+}
+
 func TestSlope(t *testing.T) {
 	require.InDelta(t, 2.0, slope([]float64{1, 2, 3}, []float64{1, 3, 5}), 1e-9)
 	require.Zero(t, slope([]float64{1, 1}, []float64{1, 3}))

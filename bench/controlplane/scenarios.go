@@ -33,6 +33,8 @@ type bench struct {
 	table    *report.Table
 	// affected is how many sidecars may call service 0 in SMI mode; they are the first ones of the fleet.
 	affected int
+	// order has the pod of each sidecar of the fleet.
+	order []int
 	// peak is the controller's highest memory so far, peakAt the scenario in which it was.
 	peak   float64
 	peakAt string
@@ -105,6 +107,7 @@ func (b *bench) begin(ctx context.Context) error {
 		for p, token := range b.tokens {
 			if (b.serviceOf(p) == 1) == first {
 				spec.Tokens = append(spec.Tokens, token)
+				b.order = append(b.order, p)
 			}
 		}
 		if first {
@@ -160,8 +163,8 @@ func (b *bench) joinStorm(ctx context.Context) error {
 	}
 	took := got.At.Sub(begin)
 	used := b.spent().since(before)
-	stop()
 	now, _ := b.memory()
+	stop()
 	reviews, err := metric(ctx, `osm_control_plane_tokens_total{by="review"}`)
 	if err != nil {
 		return err

@@ -53,6 +53,8 @@ type world struct {
 	// tokens has one for each pod.
 	tokens []string
 	uids   []string
+	// podNames are those of the pods there are now.
+	podNames []string
 	// short is whether an endpoint of service 0 is away.
 	short bool
 }
@@ -67,7 +69,10 @@ func (w *world) fill(ctx context.Context) error {
 	if err := w.many(w.services, func(s int) error { return w.writeService(ctx, s) }); err != nil {
 		return fmt.Errorf("services: %w", err)
 	}
-	w.tokens, w.uids = make([]string, w.pods), make([]string, w.pods)
+	w.tokens, w.uids, w.podNames = make([]string, w.pods), make([]string, w.pods), make([]string, w.pods)
+	for p := range w.podNames {
+		w.podNames[p] = podName(p)
+	}
 	if err := w.many(w.pods, func(p int) error { return w.writePod(ctx, p) }); err != nil {
 		return fmt.Errorf("pods: %w", err)
 	}
@@ -186,9 +191,9 @@ func podName(p int) string { return fmt.Sprint("pod-", p) }
 // writePod writes a running pod and signs its token.
 func (w *world) writePod(ctx context.Context, p int) error {
 	s := w.serviceOf(p)
-	ns := namespace(s)
+	ns, name := namespace(s), w.podNames[p]
 	o := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: podName(p), Labels: map[string]string{"app": service(s), names.LabelProxyUUID: fmt.Sprint("uuid-", p)}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name, Labels: map[string]string{"app": service(s), names.LabelProxyUUID: "uuid-of-" + name}},
 		Spec: corev1.PodSpec{ServiceAccountName: service(s), NodeName: "node",
 			Containers: []corev1.Container{{Name: "app", Image: "app"}, {Name: names.ContainerEnvoy, Image: "envoy"}}},
 	}
@@ -205,7 +210,7 @@ func (w *world) writePod(ctx context.Context, p int) error {
 		return err
 	}
 	w.uids[p] = string(made.UID)
-	claims := w.issuer.ClaimsOf(meshid.Pod{Namespace: ns, Name: podName(p), UID: w.uids[p]}, service(s), string(account.UID),
+	claims := w.issuer.ClaimsOf(meshid.Pod{Namespace: ns, Name: name, UID: w.uids[p]}, service(s), string(account.UID),
 		names.TokenAudience(meshName, meshNamespace), time.Now())
 	w.tokens[p], err = w.issuer.Sign(claims)
 	return err
@@ -240,7 +245,7 @@ func (w *world) slice(s, first, n int) *discoveryv1.EndpointSlice {
 	for i := first; i < first+n; i++ {
 		e := discoveryv1.Endpoint{Addresses: []string{address(s, i)}, Conditions: discoveryv1.EndpointConditions{Ready: &ready}}
 		if p := s + i*w.services; p < w.pods {
-			e.TargetRef = &corev1.ObjectReference{Kind: "Pod", Namespace: namespace(s), Name: podName(p), UID: types.UID(w.uids[p])}
+			e.TargetRef = &corev1.ObjectReference{Kind: "Pod", Namespace: namespace(s), Name: w.podNames[p], UID: types.UID(w.uids[p])}
 		}
 		o.Endpoints = append(o.Endpoints, e)
 	}

@@ -50,6 +50,7 @@ type fleet struct {
 //
 //	connect FROM TO         open the streams of sidecars FROM to TO-1
 //	disconnect FROM TO      end them
+//	token FROM TO TOKEN     give them another token for their next streams
 //	slow FROM TO DURATION   have them answer late
 //	refuse FROM TO          have them refuse changed routes; accept FROM TO ends that
 //	reset                   begin to count anew
@@ -139,6 +140,11 @@ func (f *fleet) obey(words []string) (Answer, error) {
 			p.start(f.spec.Address, f.spec.Name, f.roots)
 		case "disconnect":
 			p.stop()
+		case "token":
+			if len(words) != 4 {
+				return Answer{}, fmt.Errorf("%q: a token is expected", words)
+			}
+			p.token = words[3]
 		case "refuse", "accept":
 			p.refuse.Store(words[0] == "refuse")
 		case "slow":
