@@ -20,7 +20,7 @@ const streamsPerPod = 2
 const (
 	few         = 32
 	largeAtOnce = 128
-	largeMost   = 250 * time.Millisecond
+	largeMost   = 200 * time.Millisecond
 )
 
 // Hub knows all streams and tells each what of a new View concerns it. Make it with NewHub.

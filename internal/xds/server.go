@@ -34,7 +34,7 @@ const (
 	socketBuffer     = 8 << 10
 	// starting connections do their handshake and get their first configuration at one time, each for startingMost at most.
 	starting     = 128
-	startingMost = 500 * time.Millisecond
+	startingMost = 400 * time.Millisecond
 )
 
 var errUnauthenticated = status.Error(codes.Unauthenticated, "unauthenticated")
