@@ -375,6 +375,7 @@ func (b *bench) permissiveOn(ctx context.Context) error {
 }
 
 func (b *bench) idle(context.Context) error {
+	time.Sleep(settling) // the collection after the burst before is not idleness
 	if _, err := b.sidecars.Do("reset"); err != nil {
 		return err
 	}
