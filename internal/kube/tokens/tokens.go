@@ -76,6 +76,8 @@ type Authenticator struct {
 
 	mu    sync.Mutex
 	cache map[[sha256.Size]byte]entry
+	// swept is when cache was last looked through for what is old.
+	swept time.Time
 }
 
 type entry struct {
@@ -193,12 +195,14 @@ func (a *Authenticator) cached(key [sha256.Size]byte) (xds.Peer, bool) {
 	return e.peer, true
 }
 
-// remember stores an answer; a full cache first loses what is old, and then everything, which costs reviews only.
+// remember stores an answer. What is old is lost when the cache is full, or has not been looked through for as long as answers
+// count; a cache that is still full loses everything, which costs reviews only.
 func (a *Authenticator) remember(key [sha256.Size]byte, p xds.Peer) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.now()
-	if len(a.cache) >= cacheEntries {
+	if len(a.cache) >= cacheEntries || now.Sub(a.swept) >= cacheFor {
+		a.swept = now
 		for k, e := range a.cache {
 			if !now.Before(e.until) {
 				delete(a.cache, k)

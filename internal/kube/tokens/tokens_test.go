@@ -134,6 +134,9 @@ func TestCache(t *testing.T) {
 		require.NoError(t, ask(fmt.Sprint(i)))
 	}
 	require.LessOrEqual(t, len(a.cache), cacheEntries)
+	now = now.Add(cacheFor)
+	require.NoError(t, ask("the next"))
+	require.Len(t, a.cache, 1, "what is old is not kept")
 }
 
 func TestOneQuestionForOneToken(t *testing.T) {
