@@ -120,10 +120,7 @@ func inside(ctx context.Context, o options, file string) error {
 	if table == nil {
 		return failed
 	}
-	if err := table.Text(os.Stdout); err != nil || file == "" {
-		return errors.Join(failed, err)
-	}
-	return errors.Join(failed, table.Write(file))
+	return errors.Join(failed, table.Publish(os.Stdout, file))
 }
 
 // check names the flag that cannot be used.

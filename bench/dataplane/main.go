@@ -43,10 +43,7 @@ func main() {
 	}
 	stop()
 	if err == nil {
-		err = b.table.Text(os.Stdout)
-	}
-	if err == nil && *file != "" {
-		err = b.table.Write(*file)
+		err = b.table.Publish(os.Stdout, *file)
 	}
 	if b.cluster != nil && !*keep {
 		err = errors.Join(err, b.cluster.Down(context.Background(), os.Stderr))

@@ -39,10 +39,7 @@ func main() {
 	err := b.measure(ctx, *name, *installs, *pods, *load)
 	stop()
 	if err == nil {
-		err = b.table.Text(os.Stdout)
-	}
-	if err == nil && *file != "" {
-		err = b.table.Write(*file)
+		err = b.table.Publish(os.Stdout, *file)
 	}
 	if b.cluster != nil && !*keep {
 		err = errors.Join(err, b.cluster.Down(context.Background(), os.Stderr))

@@ -73,10 +73,5 @@ func run(ctx context.Context, binary string, counts []string, file string) error
 			Note: fmt.Sprintf("anonymous; %.1f MB allocated, %d clusters", float64(u.allocated)/1e6, u.clusters),
 		})
 	}
-	if file != "" {
-		if err := table.Write(file); err != nil {
-			return err
-		}
-	}
-	return table.Text(os.Stdout)
+	return table.Publish(os.Stdout, file)
 }

@@ -45,10 +45,7 @@ func main() {
 	default:
 		var table *report.Table
 		if table, err = compare(s, *rounds, *many, *rest, *profile); err == nil {
-			err = table.Text(os.Stdout)
-		}
-		if err == nil && *file != "" {
-			err = table.Write(*file)
+			err = table.Publish(os.Stdout, *file)
 		}
 	}
 	if err != nil {

@@ -125,6 +125,14 @@ func (t *Table) Write(file string) error {
 	return os.WriteFile(file, append(js, '\n'), 0o644)
 }
 
+// Publish writes the table for a terminal and, unless file is empty, stores it there too.
+func (t *Table) Publish(w io.Writer, file string) error {
+	if err := t.Text(w); err != nil || file == "" {
+		return err
+	}
+	return t.Write(file)
+}
+
 // Read is the other direction of Write.
 func Read(file string) (*Table, error) {
 	js, err := os.ReadFile(file)
