@@ -22,6 +22,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/pprof/profile"
+
+	"openservicemesh.io/osm/bench/internal/flame"
 	"openservicemesh.io/osm/bench/internal/report"
 )
 
@@ -106,24 +109,38 @@ func one(ctx context.Context, dir, docs, name, program string, args []string) er
 
 func profiled(docs, name string) bool { return docs != "" && name == "controlplane" }
 
-// keepProfiles writes where the controller's processor time and memory go, as text, into a folder.
+// keepProfiles writes where the controller's processor time and memory go into a folder: as text, and as flame graphs.
 func keepProfiles(ctx context.Context, dir, folder string) error {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
-	for profile, args := range map[string][]string{
-		"join.cpu": nil, "endpoint.cpu": nil, "policy.cpu": nil, "joined.heap": {"-sample_index=inuse_space"},
-	} {
-		file := filepath.Join(dir, profile)
-		out, err := exec.CommandContext(ctx, "go", slices.Concat([]string{"tool", "pprof", "-top", "-nodecount=60"}, args, []string{file})...).Output() //nolint:gosec // the bench's own file
+	for name, sampleType := range map[string]string{"join.cpu": "cpu", "endpoint.cpu": "cpu", "policy.cpu": "cpu", "joined.heap": "inuse_space"} {
+		file, kept := filepath.Join(dir, name), filepath.Join(folder, name)
+		out, err := exec.CommandContext(ctx, "go", "tool", "pprof", "-top", "-nodecount=60", "-sample_index="+sampleType, file).Output() //nolint:gosec // the bench's own file
 		if err != nil {
 			return fmt.Errorf("go tool pprof %s: %w", file, err)
 		}
-		if err := os.WriteFile(filepath.Join(folder, profile+".txt"), out, 0o644); err != nil {
+		if err := errors.Join(os.WriteFile(kept+".txt", out, 0o644), flameGraph(file, kept+".svg", sampleType)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func flameGraph(file, picture, sampleType string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	p, err := profile.ParseData(text)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	var out bytes.Buffer
+	if err := flame.Write(&out, p, sampleType); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	return os.WriteFile(picture, out.Bytes(), 0o644)
 }
 
 func choose(what string) ([]string, error) {
