@@ -27,7 +27,7 @@ bars: build ## The measured bars as limits, on a machine that does nothing else:
 	OSM_BARS=strict $(MAKE) --no-print-directory cluster
 
 .PHONY: bench
-bench: build ## What the mesh costs, beside the bars; WHAT=dataplane, controlplane, xds, sidecar, injection, life, growth or churn for one bench, DOCS=docs/performance.md to keep the tables.
+bench: build ## What the mesh costs, beside the bars; WHAT=dataplane, controlplane, endpoints, xds, sidecar, injection, life, growth or churn for one bench, DOCS=docs/performance.md to keep the tables.
 	go run ./bench -what='$(WHAT)' -docs='$(DOCS)'
 
 .PHONY: test

@@ -35,8 +35,9 @@ var benches = []struct {
 	args          []string
 	long          bool
 }{
-	{"dataplane", "dataplane", []string{"-rounds", "5", "-duration", "3s"}, false},
+	{"dataplane", "dataplane", []string{"-rounds", "5", "-duration", "4s"}, false},
 	{"controlplane", "controlplane", nil, false},
+	{"endpoints", "controlplane", []string{"-endpoints", "10000", "-rounds", "5", "-rest", "3s"}, false},
 	{"xds", "xds", nil, false},
 	{"sidecar", "sidecar", nil, false},
 	{"injection", "injection", nil, false},
