@@ -84,8 +84,12 @@ func run(ctx context.Context, what, docs string, churn time.Duration) error {
 // one runs one bench and shows what it found.
 func one(ctx context.Context, dir, docs, name, program string, args []string) error {
 	file := filepath.Join(dir, name+".json")
-	if profiled(docs, name) {
-		args = append(args, "-profile", dir)
+	kept := profiles[name]
+	if docs == "" {
+		kept = nil
+	}
+	if kept != nil {
+		args = append(slices.Clone(args), "-profile", dir)
 	}
 	cmd := exec.CommandContext(ctx, "go", slices.Concat([]string{"run", "./bench/" + program}, args, []string{"-json", file})...)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
@@ -100,28 +104,27 @@ func one(ctx context.Context, dir, docs, name, program string, args []string) er
 	if err := table.Text(os.Stdout); err != nil {
 		return err
 	}
-	if profiled(docs, name) {
-		if err := keepProfiles(ctx, dir, strings.TrimSuffix(docs, ".md")); err != nil {
-			return err
-		}
+	if err := keepProfiles(ctx, dir, strings.TrimSuffix(docs, ".md"), kept); err != nil {
+		return err
 	}
 	return insert(docs, name, table)
 }
 
-func profiled(docs, name string) bool { return docs != "" && name == "controlplane" }
+// profiles are what benches write into a folder for -profile, and the type of samples that is shown of each.
+var profiles = map[string]map[string]string{
+	"controlplane": {"join.cpu": "cpu", "endpoint.cpu": "cpu", "policy.cpu": "cpu", "joined.heap": "inuse_space"},
+	"injection":    {"injection.cpu": "cpu"},
+}
 
-// keepProfiles writes where the controller's processor time and memory go into a folder: as text, and as flame graphs.
-func keepProfiles(ctx context.Context, dir, folder string) error {
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return err
-	}
-	for name, sampleType := range map[string]string{"join.cpu": "cpu", "endpoint.cpu": "cpu", "policy.cpu": "cpu", "joined.heap": "inuse_space"} {
-		file, kept := filepath.Join(dir, name), filepath.Join(folder, name)
+// keepProfiles writes where processor time and memory go into a folder: as text, and as flame graphs.
+func keepProfiles(ctx context.Context, dir, folder string, kept map[string]string) error {
+	for name, sampleType := range kept {
+		file, to := filepath.Join(dir, name), filepath.Join(folder, name)
 		out, err := exec.CommandContext(ctx, "go", "tool", "pprof", "-top", "-nodecount=60", "-sample_index="+sampleType, file).Output() //nolint:gosec // the bench's own file
 		if err != nil {
 			return fmt.Errorf("go tool pprof %s: %w", file, err)
 		}
-		if err := errors.Join(os.WriteFile(kept+".txt", out, 0o644), flameGraph(file, kept+".svg", sampleType)); err != nil {
+		if err := errors.Join(os.MkdirAll(folder, 0o755), os.WriteFile(to+".txt", out, 0o644), flameGraph(file, to+".svg", sampleType)); err != nil {
 			return err
 		}
 	}

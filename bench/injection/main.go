@@ -20,7 +20,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"time"
 
@@ -43,13 +45,14 @@ func main() {
 	n := flag.Int("n", 2000, "number of reviews")
 	limit := flag.Duration("max", 0, "fail when p99 is above this; 0 does not fail")
 	file := flag.String("json", "", "file to write the table to")
+	profile := flag.String("profile", "", "folder to write injection.cpu into")
 	flag.Parse()
 	runtime.GOMAXPROCS(1)
 	injector.TuneMemory()
 	reviews, err := load()
 	table := &report.Table{Title: "Injection", Command: "go run ./bench/injection"}
 	if err == nil {
-		err = run(os.Stdout, reviews, *n, *limit, table)
+		err = profiled(*profile, func() error { return run(os.Stdout, reviews, *n, *limit, table) })
 	}
 	if err == nil && *file != "" {
 		err = table.Write(*file)
@@ -58,6 +61,23 @@ func main() {
 		fmt.Fprintln(os.Stderr, "Error:", err)
 		os.Exit(1)
 	}
+}
+
+// profiled runs f, and keeps where its processor time goes in a folder unless that is empty.
+func profiled(folder string, f func() error) error {
+	if folder == "" {
+		return f()
+	}
+	file, err := os.Create(filepath.Join(folder, "injection.cpu"))
+	if err != nil {
+		return err
+	}
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return errors.Join(err, file.Close())
+	}
+	err = f()
+	pprof.StopCPUProfile()
+	return errors.Join(err, file.Close())
 }
 
 // load reads the recorded reviews, kept as YAML for readers, as the JSON the API server sends.
