@@ -26,6 +26,8 @@ func TestMeshLife(t *testing.T) {
 	emptied(t)
 	for _, ns := range namespaces {
 		kubectl(t, "create", "namespace", ns)
+		// Kubernetes puts these into every namespace, a moment later.
+		kubectl(t, "wait", "serviceaccount/default", "configmap/kube-root-ca.crt", "-n", ns, "--for=create", "--timeout=60s")
 	}
 	before, err := objects(t.Context())
 	if err != nil {
