@@ -13,9 +13,9 @@ import (
 func TestOfThisProcess(t *testing.T) {
 	pid := os.Getpid()
 	before := CPU(pid)
-	for begin := time.Now(); time.Since(begin) < 20*time.Millisecond; {
+	for began := time.Now(); CPU(pid)-before < 5*time.Millisecond; { // others may use the machine too
+		require.Less(t, time.Since(began), 20*time.Second, "no processor time is counted")
 	}
-	require.Greater(t, CPU(pid)-before, 5*time.Millisecond)
 	now, peak := Memory(pid)
 	require.Greater(t, now, 1.0)
 	require.GreaterOrEqual(t, peak, now-1)
