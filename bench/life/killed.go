@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -50,7 +51,7 @@ func (b *bench) killed(ctx context.Context, load time.Duration) error {
 	r := <-ended
 	var l struct{ Requests, Failed int64 }
 	if err := json.Unmarshal([]byte(r.out), &l); err != nil {
-		return fmt.Errorf("the load printed no result: %w (%w)\n%s", err, r.err, r.out)
+		return fmt.Errorf("the load printed no result: %w\n%s", errors.Join(err, r.err), r.out)
 	}
 	b.table.Add(report.Row{Name: "controller killed under load: failed requests", Figure: float64(l.Failed), Runs: 1, Note: fmt.Sprintf("of %d, %d a second; must be 0", l.Requests, loadRate)})
 	b.table.Add(report.Row{Name: "controller killed → another serves all sidecars", Figure: took.Seconds(), Unit: "s", Must: 10, Aim: 2, Runs: 1, Note: "one replica, made anew by Kubernetes"})
@@ -61,8 +62,11 @@ func (b *bench) killed(ctx context.Context, load time.Duration) error {
 func (b *bench) replaced(ctx context.Context) (time.Duration, error) {
 	controllers := b.client.CoreV1().Pods(meshNamespace)
 	list, err := controllers.List(ctx, metav1.ListOptions{LabelSelector: "app=osm-controller"})
-	if err != nil || len(list.Items) != 1 {
-		return 0, fmt.Errorf("one controller is wanted, there are %d (%w)", len(list.Items), err)
+	if err != nil {
+		return 0, fmt.Errorf("list controllers: %w", err)
+	}
+	if len(list.Items) != 1 {
+		return 0, fmt.Errorf("one controller is wanted, there are %d", len(list.Items))
 	}
 	old := list.Items[0].Name
 	before, err := b.connected(ctx, old)

@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-)
 
-// onDemandFilter has requests wait while their cluster is fetched.
-const onDemandFilter = "envoy.filters.http.on_demand"
+	"openservicemesh.io/osm/internal/core/envoy/filters"
+)
 
 // dump is what is read of an Envoy's config_dump?include_eds: names, and who refers to whom.
 type dump struct {
@@ -174,7 +173,7 @@ func (c rawChain) fetches() bool {
 			return true
 		}
 		for _, h := range f.Config.HTTPFilters {
-			if h.Name == onDemandFilter {
+			if h.Name == filters.NameOnDemand {
 				return true
 			}
 		}
