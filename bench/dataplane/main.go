@@ -3,14 +3,13 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"strings"
 	"time"
 
+	"openservicemesh.io/osm/bench/internal/oncluster"
 	"openservicemesh.io/osm/bench/internal/report"
 	"openservicemesh.io/osm/internal/testkit/cluster"
 )
@@ -26,46 +25,24 @@ type bench struct {
 }
 
 func main() {
-	name := flag.String("cluster", "osm-bench", "local cluster to use; it is brought up")
 	rounds := flag.Int("rounds", 5, "turns of each side in each scenario")
 	duration := flag.Duration("duration", 6*time.Second, "length of one turn")
 	only := flag.String("only", "", "a scenario's name, or memory; empty runs all")
 	services := flag.String("services", "10,100,1000", "numbers of services at which memory is measured")
-	file := flag.String("json", "", "file to write the table to")
-	keep := flag.Bool("keep", false, "leave the cluster up")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	b := &bench{uids: map[string]string{}, samples: map[string]map[string][]sample{}, table: &report.Table{
-		Title: "Data plane", Command: "go run ./bench/dataplane " + strings.Join(os.Args[1:], " ")}}
-	err := b.up(ctx, *name)
-	if err == nil {
-		err = b.measure(ctx, *only, *rounds, *duration, strings.Split(*services, ","))
-	}
-	stop()
-	if err == nil {
-		err = b.table.Publish(os.Stdout, *file)
-	}
-	if b.cluster != nil && !*keep {
-		err = errors.Join(err, b.cluster.Down(context.Background(), os.Stderr))
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "Error:", err)
-		os.Exit(1)
-	}
+	oncluster.Main("dataplane", "Data plane", func(ctx context.Context, c *cluster.Cluster, table *report.Table) error {
+		b := &bench{cluster: c, uids: map[string]string{}, samples: map[string]map[string][]sample{}, table: table}
+		if err := b.up(ctx); err != nil {
+			return err
+		}
+		return b.measure(ctx, *only, *rounds, *duration, strings.Split(*services, ","))
+	})
 }
 
-func (b *bench) up(ctx context.Context, name string) error {
-	root, err := cluster.FindRoot()
-	if err != nil {
-		return err
-	}
-	if b.cluster, err = cluster.Local(ctx, root, name, os.Stderr); err != nil {
-		return err
-	}
+func (b *bench) up(ctx context.Context) error {
 	if err := b.cluster.LoadPeers(ctx, os.Stderr, "fortio"); err != nil {
 		return err
 	}
-	progress("installing the mesh and the pods")
+	oncluster.Progress("installing the mesh and the pods")
 	if err := b.install(ctx); err != nil {
 		return err
 	}
@@ -112,7 +89,7 @@ func (b *bench) scenario(ctx context.Context, s scenario, rounds int, duration t
 			if err != nil {
 				return err
 			}
-			progress("%-22s %-5s %8.0f /s  p50 %6.2f ms  p99 %6.2f ms  %6.0f µs of CPU a request", s.name, side, got.perSec, got.p50, got.p99, got.cpu)
+			oncluster.Progress("%-22s %-5s %8.0f /s  p50 %6.2f ms  p99 %6.2f ms  %6.0f µs of CPU a request", s.name, side, got.perSec, got.p50, got.p99, got.cpu)
 			b.samples[s.name][side] = append(b.samples[s.name][side], got)
 		}
 	}

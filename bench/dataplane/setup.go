@@ -4,7 +4,6 @@ import (
 	"context"
 	"embed"
 	"fmt"
-	"os"
 	"strings"
 )
 
@@ -104,6 +103,3 @@ func (b *bench) apply(ctx context.Context, side, text string) error {
 	}
 	return nil
 }
-
-// progress tells on standard error what happens now; standard output is the table's.
-func progress(format string, args ...any) { _, _ = fmt.Fprintf(os.Stderr, format+"\n", args...) }

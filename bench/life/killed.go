@@ -10,6 +10,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"openservicemesh.io/osm/bench/internal/oncluster"
 	"openservicemesh.io/osm/bench/internal/report"
 )
 
@@ -32,7 +33,7 @@ func (b *bench) killed(ctx context.Context, load time.Duration) error {
 		}
 	}
 	time.Sleep(time.Second) // the server's address reaches the client
-	progress("killing the controller under load")
+	oncluster.Progress("killing the controller under load")
 	type result struct {
 		out string
 		err error

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 
+	"openservicemesh.io/osm/bench/internal/oncluster"
 	"openservicemesh.io/osm/bench/internal/proc"
 	"openservicemesh.io/osm/bench/internal/report"
 	"openservicemesh.io/osm/internal/testkit/figure"
@@ -42,7 +43,7 @@ type timing struct {
 
 // starts starts the same pod in and outside the mesh, in turns.
 func (b *bench) starts(ctx context.Context, n int) error {
-	progress("starting pods")
+	oncluster.Progress("starting pods")
 	took := map[string][]timing{}
 	for round := range n {
 		order := []string{outside, inMesh}
