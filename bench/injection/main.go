@@ -2,7 +2,8 @@
 // patching, encoding the response. It sends recorded reviews (testdata/reviews, which bench/injection/record wrote: pods of
 // every controller, of one to seven containers) in turn through the real HTTP handler and prints p50, p99 and the rate, by
 // the clock and by the processor time this program used, garbage collection included. On a machine that does nothing else
-// the two are the same; -max compares p99 of the processor time, which does not depend on what else runs here.
+// the two are the same; -max compares p99 of the processor time, which does not depend on what else runs here. The webhook
+// remembers of a pod what its replicas have in common; what it does without is measured too, by one that has seen no pod.
 //
 //	go run ./bench/injection -n 2000 -max 5ms -json injection.json
 package main
@@ -104,22 +105,18 @@ func load() ([][]byte, error) {
 // run answers n reviews, prints how long that took and adds it to a table. It fails where p99 of the processor time is above limit,
 // unless that is 0.
 func run(w io.Writer, reviews [][]byte, n int, limit time.Duration, t *report.Table) error {
-	log := slog.New(slog.DiscardHandler)
-	h := server.Review(log, server.Discard{}, (&inject.Injector{State: state{}, Log: log}).Review)
-	for range 50 { // the first reviews pay for what is made once
-		for _, r := range reviews {
-			if _, err := answer(h, r); err != nil {
-				return err
-			}
-		}
+	h := webhook()
+	known := func() http.Handler { return h }
+	if _, _, err := series(known, reviews, 50*len(reviews)); err != nil { // the first reviews pay for what is made once
+		return err
 	}
-	wall, cpu := make([]time.Duration, n), make([]time.Duration, n)
-	for i := range n {
-		s, err := answer(h, reviews[i%len(reviews)])
-		if err != nil {
-			return err
-		}
-		wall[i], cpu[i] = s.wall, s.cpu
+	wall, cpu, err := series(known, reviews, n)
+	if err != nil {
+		return err
+	}
+	_, strangers, err := series(webhook, reviews, n)
+	if err != nil {
+		return err
 	}
 	_, _ = fmt.Fprintf(w, "%d reviews of %d recorded pods on one core\n", n, len(reviews))
 	note := fmt.Sprintf("%d recorded pods in turn, on one core", len(reviews))
@@ -131,10 +128,31 @@ func run(w io.Writer, reviews [][]byte, n int, limit time.Duration, t *report.Ta
 		t.Add(report.Row{Name: "webhook p99, " + by.what, Figure: float64(p99.Microseconds()) / 1000, Unit: "ms", Must: 20, Aim: 5, Runs: n, Note: note})
 		t.Add(report.Row{Name: "webhook rate, " + by.what, Figure: rate, Unit: "per second", Must: 200, Aim: 2000, AtLeast: true, Runs: n, Note: note})
 	}
+	_, rate := summary(w, "unknown pods", strangers)
+	t.Add(report.Row{Name: "webhook rate, processor time, of pods unlike any before", Figure: rate, Unit: "per second", Runs: n, Note: note})
 	if p99 := p99Of(cpu); limit > 0 && p99 > limit {
 		return fmt.Errorf("p99 of the processor time is %v, above %v", p99, limit)
 	}
 	return nil
+}
+
+// webhook is the handler of a webhook that has seen no pod yet.
+func webhook() http.Handler {
+	log := slog.New(slog.DiscardHandler)
+	return server.Review(log, server.Discard{}, (&inject.Injector{State: state{}, Log: log}).Review)
+}
+
+// series has n reviews answered, the recorded ones in turn, each by a handler that is asked for before.
+func series(handler func() http.Handler, reviews [][]byte, n int) (wall, cpu []time.Duration, err error) {
+	wall, cpu = make([]time.Duration, n), make([]time.Duration, n)
+	for i := range n {
+		s, err := answer(handler(), reviews[i%len(reviews)])
+		if err != nil {
+			return nil, nil, err
+		}
+		wall[i], cpu[i] = s.wall, s.cpu
+	}
+	return wall, cpu, nil
 }
 
 // p99Of is the 99th percentile of sorted times.

@@ -17,7 +17,7 @@ func TestRun(t *testing.T) {
 	var out strings.Builder
 	table := &report.Table{}
 	require.NoError(t, run(&out, reviews, 20, 0, table))
-	require.Len(t, table.Rows, 4)
+	require.Len(t, table.Rows, 5)
 	for _, r := range table.Rows {
 		require.Positive(t, r.Figure, r.Name)
 	}

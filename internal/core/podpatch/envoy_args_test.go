@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 
+	"openservicemesh.io/osm/internal/core/bootstrap"
 	"openservicemesh.io/osm/internal/core/names"
 	"openservicemesh.io/osm/internal/testkit/envoycheck"
 )
@@ -22,7 +23,7 @@ func TestEnvoyTakesTheArguments(t *testing.T) {
 	require.NoError(t, err)
 	s.RootPEM = string(root)
 	pod := &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "web"}}}}
-	out, err := Inject(pod, Namespace{Name: "bookstore"}, s, uuid)
+	out, err := Inject(pod, Namespace{Name: "bookstore"}, s, &bootstrap.Memory{}, uuid)
 	require.NoError(t, err)
 
 	dir := t.TempDir()

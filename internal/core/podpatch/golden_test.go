@@ -99,7 +99,7 @@ func runCase(t *testing.T, file string) output {
 		return output{}
 	}
 	before := pod.DeepCopy()
-	out, err := Inject(pod, in.Namespace, s, uuid)
+	out, err := Inject(pod, in.Namespace, s, &bootstrap.Memory{}, uuid)
 	require.Equal(t, before, pod, "the input must stay as it is")
 	if err != nil {
 		return output{Error: err.Error()}
@@ -183,15 +183,15 @@ func TestInjectTwice(t *testing.T) {
 		for _, native := range []bool{true, false} {
 			s := testSettings()
 			s.NativeSidecar = native
-			once, err := Inject(pod, in.Namespace, s, uuid)
+			once, err := Inject(pod, in.Namespace, s, &bootstrap.Memory{}, uuid)
 			if err != nil {
 				continue
 			}
 			s.NativeSidecar = !native
-			other, err := Inject(once.Pod, in.Namespace, s, "another")
+			other, err := Inject(once.Pod, in.Namespace, s, &bootstrap.Memory{}, "another")
 			require.NoError(t, err)
 			s.NativeSidecar = native
-			again, err := Inject(other.Pod, in.Namespace, s, uuid)
+			again, err := Inject(other.Pod, in.Namespace, s, &bootstrap.Memory{}, uuid)
 			require.NoError(t, err)
 			require.Equal(t, 1, strings.Count(canonical(t, again.Pod), "- envoy\n"), file)
 			want := once.Pod

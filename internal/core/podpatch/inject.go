@@ -23,8 +23,8 @@ type Output struct {
 }
 
 // Inject gives the pod a sidecar. Decide has said yes before; uuid is new for every call. The pod is not changed.
-func Inject(pod *corev1.Pod, ns Namespace, s Settings, uuid string) (Output, error) {
-	in := &injection{pod: pod.DeepCopy(), ns: ns, s: s, uuid: uuid}
+func Inject(pod *corev1.Pod, ns Namespace, s Settings, bootstraps *bootstrap.Memory, uuid string) (Output, error) {
+	in := &injection{pod: pod.DeepCopy(), ns: ns, s: s, bootstraps: bootstraps, uuid: uuid}
 	steps := []func() error{in.clean, in.check, in.identify, in.observe, in.probe, in.redirect, in.configure, in.place}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -36,15 +36,16 @@ func Inject(pod *corev1.Pod, ns Namespace, s Settings, uuid string) (Output, err
 
 // injection carries one pod through the steps of Inject.
 type injection struct {
-	pod      *corev1.Pod
-	ns       Namespace
-	s        Settings
-	uuid     string
-	windows  bool
-	account  string
-	probes   probe.Result
-	capture  capture.Config
-	warnings []string
+	pod        *corev1.Pod
+	ns         Namespace
+	s          Settings
+	bootstraps *bootstrap.Memory
+	uuid       string
+	windows    bool
+	account    string
+	probes     probe.Result
+	capture    capture.Config
+	warnings   []string
 }
 
 // clean takes an earlier injection out, so that a copied pod does not end with two sidecars and another pod's name.
@@ -162,15 +163,11 @@ func (in *injection) redirect() error {
 }
 
 func (in *injection) configure() error {
-	b, err := bootstrap.Build(bootstrap.Config{
+	text, err := in.bootstraps.Text(bootstrap.Config{
 		NodeID: in.uuid, NodeCluster: in.cluster(),
 		ControllerHost: names.Controller + "." + in.s.Mesh.Namespace + ".svc.cluster.local", ControllerPort: names.PortADS,
 		ControllerSAN: in.s.ADSName, RootPEM: in.s.RootPEM, TLS: in.s.TLS, Probes: in.probes.Targets, DualStack: in.s.DualStack,
 	})
-	if err != nil {
-		return err
-	}
-	text, err := bootstrap.Text(b)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	"openservicemesh.io/osm/internal/core/bootstrap"
 	"openservicemesh.io/osm/internal/core/podpatch"
 	"openservicemesh.io/osm/internal/obs/errcode"
 	"openservicemesh.io/osm/internal/webhook/server"
@@ -32,6 +33,8 @@ type State interface {
 type Injector struct {
 	State State
 	Log   *slog.Logger
+
+	bootstraps bootstrap.Memory
 }
 
 // Review is a server.ReviewFunc.
@@ -56,7 +59,7 @@ func (i *Injector) Review(ctx context.Context, req *admissionv1.AdmissionRequest
 		return server.Allow()
 	}
 	id := uuid.NewString()
-	out, err := podpatch.Inject(&pod, ns, settings, id)
+	out, err := podpatch.Inject(&pod, ns, settings, &i.bootstraps, id)
 	if err != nil {
 		return i.deny(req, errcode.Errorf(errcode.CheckingPodInjection, "%w", err))
 	}
