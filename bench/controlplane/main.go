@@ -2,7 +2,7 @@
 // Services and EndpointSlices; the real osm-controller; and simulated sidecars in a process of their own. Everything runs on
 // loopback in a network of its own, so it needs root.
 //
-//	go run ./bench/controlplane [-pods 1000] [-services 100] [-endpoints 1000] [-rounds 20] [-rest 10s] [-json FILE] [-profile FOLDER]
+//	go run ./bench/controlplane [-pods 1000] [-services 100] [-endpoints 1000] [-rounds 20] [-rest 30s] [-json FILE] [-profile FOLDER]
 //	go run ./bench/controlplane -growth [-pods 5000] [-services 300]   figures at 100, 1,000, … proxies and 10, 100, … services, up to those
 //	go run ./bench/controlplane -churn 30m                             pods, endpoints, policies and streams come and go; fails if memory grows
 //
@@ -50,8 +50,8 @@ func main() {
 	flag.IntVar(&o.services, "services", 100, "services, each with one identity")
 	flag.IntVar(&o.endpoints, "endpoints", 1000, "endpoints in all, not fewer than services")
 	flag.IntVar(&o.rounds, "rounds", 20, "repetitions of each change")
-	flag.DurationVar(&o.rest, "rest", 10*time.Second, "how long to measure that nothing happens")
-	flag.StringVar(&o.profile, "profile", "", "folder to write join.cpu, endpoint.cpu, policy.cpu and joined.heap of the controller into")
+	flag.DurationVar(&o.rest, "rest", 30*time.Second, "how long to measure that nothing happens")
+	flag.StringVar(&o.profile, "profile", "", "folder to write join.cpu, endpoint.cpu, policy.cpu, idle.cpu and joined.heap of the controller into")
 	flag.DurationVar(&o.churn, "churn", 0, "for how long to have pods, endpoints, policies and streams come and go, instead of the scenarios")
 	flag.BoolVar(&o.growth, "growth", false, "measure smaller meshes, up to -pods and -services, instead of the scenarios")
 	file := flag.String("json", "", "file to write the table to as JSON")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,8 +15,8 @@ import (
 // longest is how long a CPU profile may take; it is cut when the scenario ends.
 const longest = 2 * time.Minute
 
-// profileCPU records until stop is called; it does nothing unless -profile is set.
-func (b *bench) profileCPU(ctx context.Context, name string) (stop func()) {
+// profileCPU records for a time; stop waits for its end. It does nothing unless -profile is set.
+func (b *bench) profileCPU(ctx context.Context, name string, length time.Duration) (stop func()) {
 	file := b.opts.profileFile(name)
 	if file == "" {
 		return func() {}
@@ -25,10 +26,10 @@ func (b *bench) profileCPU(ctx context.Context, name string) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
 		defer close(done)
-		b.fetch(ctx, file, fmt.Sprintf("/debug/pprof/profile?seconds=%d", int(profileLength.Seconds())))
+		b.fetch(ctx, file, fmt.Sprintf("/debug/pprof/profile?seconds=%d", int(length.Seconds())))
 	}()
 	return func() {
-		if left := profileLength - time.Since(began); left > 0 {
+		if left := length - time.Since(began); left > 0 {
 			time.Sleep(left + time.Second)
 		}
 		cancel()
@@ -36,7 +37,7 @@ func (b *bench) profileCPU(ctx context.Context, name string) (stop func()) {
 	}
 }
 
-// profileLength is how long each CPU profile is.
+// profileLength is how long the CPU profile of a scenario is.
 const profileLength = 5 * time.Second
 
 func (b *bench) profileHeap(ctx context.Context, name string) {
@@ -45,27 +46,30 @@ func (b *bench) profileHeap(ctx context.Context, name string) {
 	}
 }
 
-// fetch reads a page of the debug server, which MeshConfig opens; a profile that fails is told and missing.
+// fetch writes a page of the debug server to a file; a profile that fails is told and missing.
 func (b *bench) fetch(ctx context.Context, file, path string) {
-	ctx, cancel := context.WithTimeout(ctx, longest)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d%s", names.PortControllerDebug, path), nil)
-	if err != nil {
-		progress("%s: %v", path, err)
-		return
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		progress("%s: %v", path, err)
-		return
-	}
-	defer func() { _ = resp.Body.Close() }()
 	out, err := os.Create(file)
 	if err == nil {
-		_, err = io.Copy(out, resp.Body)
-		_ = out.Close()
+		err = errors.Join(debugPage(ctx, out, path), out.Close())
 	}
 	if err != nil {
 		progress("%s: %v", file, err)
 	}
+}
+
+// debugPage reads a page of the debug server, which MeshConfig opens.
+func debugPage(ctx context.Context, to io.Writer, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, longest)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d%s", names.PortControllerDebug, path), nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	_, err = io.Copy(to, resp.Body)
+	return err
 }

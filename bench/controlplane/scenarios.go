@@ -152,7 +152,7 @@ func (b *bench) repeat(n int, typ string, do func(round int) error) ([]measured,
 }
 
 func (b *bench) joinStorm(ctx context.Context) error {
-	stop := b.profileCPU(ctx, "join.cpu")
+	stop := b.profileCPU(ctx, "join.cpu", profileLength)
 	before, begin := b.spent(), time.Now()
 	if _, err := b.sidecars.Do("connect", 0, b.pods); err != nil {
 		return err
@@ -206,7 +206,7 @@ func (b *bench) cost(what string, bytes report.Row, all []measured) {
 }
 
 func (b *bench) endpoint(ctx context.Context) error {
-	stop := b.profileCPU(ctx, "endpoint.cpu")
+	stop := b.profileCPU(ctx, "endpoint.cpu", profileLength)
 	all, err := b.repeat(b.pods, "EDS", func(int) error { return b.flap(ctx) })
 	stop()
 	if err != nil {
@@ -220,7 +220,7 @@ func (b *bench) policy(ctx context.Context) error {
 	if _, err := b.change(b.pods, "RDS", func() error { return b.split(ctx) }); err != nil {
 		return err
 	}
-	stop := b.profileCPU(ctx, "policy.cpu")
+	stop := b.profileCPU(ctx, "policy.cpu", profileLength)
 	all, err := b.repeat(b.pods, "RDS", func(round int) error { return b.weigh(ctx, 50+10*(round%2)+5) })
 	stop()
 	if err != nil {
@@ -371,23 +371,6 @@ func (b *bench) permissiveOn(ctx context.Context) error {
 	b.times("permissive mode on, last acknowledgement", []measured{m})
 	b.cpuRow("controller CPU for that", []measured{m})
 	time.Sleep(2 * time.Second)
-	return nil
-}
-
-func (b *bench) idle(context.Context) error {
-	time.Sleep(settling) // the collection after the burst before is not idleness
-	if _, err := b.sidecars.Do("reset"); err != nil {
-		return err
-	}
-	cpu := b.cpu()
-	time.Sleep(b.opts.rest)
-	used := b.cpu() - cpu
-	got, err := b.sidecars.Do("count")
-	if err != nil {
-		return err
-	}
-	b.row(report.Row{Name: "idle controller", Figure: 100 * used.Seconds() / b.opts.rest.Seconds(), Unit: "% of a core", Must: 1, Aim: 0.1, Runs: 1,
-		Note: fmt.Sprintf("%d bytes sent in %s", got.Bytes, b.opts.rest)})
 	return nil
 }
 
