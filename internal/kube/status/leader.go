@@ -60,6 +60,8 @@ type election struct {
 	// agree.
 	seen   string
 	seenAt time.Time
+	// mine is the Lease as this replica has last written it; nil unless it may still hold it.
+	mine *coordinationv1.Lease
 }
 
 // run stands for election until ctx ends; lead is called while this replica leads, and its context ends with that.
@@ -109,6 +111,11 @@ func (e *election) try(ctx context.Context) (held bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	now := e.now()
+	if e.mine != nil && now.Before(e.seenAt.Add(leaseDuration)) {
+		if held, err := e.write(ctx, e.mine, now); held || err != nil {
+			return held, err
+		}
+	}
 	lease, err := e.leases.Get(ctx, e.name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		lease = &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: e.namespace, Name: e.name}}
@@ -126,9 +133,19 @@ func (e *election) try(ctx context.Context) (held bool, err error) {
 	if holder != "" && holder != e.me && now.Before(e.seenAt.Add(leaseDuration)) {
 		return false, nil
 	}
+	return e.write(ctx, lease, now)
+}
+
+// write makes a version of the Lease this replica's. The answer is kept, so that a leader renews with one call; somebody
+// else's change in between makes that a lost race, and the Lease is read again.
+func (e *election) write(ctx context.Context, lease *coordinationv1.Lease, now time.Time) (held bool, err error) {
 	lease = lease.DeepCopy()
 	e.hold(lease, now)
-	_, err = e.leases.Update(ctx, lease, metav1.UpdateOptions{})
+	e.mine = nil
+	written, err := e.leases.Update(ctx, lease, metav1.UpdateOptions{})
+	if err == nil {
+		e.mine, e.seenAt = written, now
+	}
 	return outcome(err)
 }
 
@@ -153,6 +170,7 @@ func (e *election) hold(lease *coordinationv1.Lease, now time.Time) {
 
 // release gives the lease up, so that another replica need not wait for it to expire.
 func (e *election) release() {
+	e.mine = nil
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
 	lease, err := e.leases.Get(ctx, e.name, metav1.GetOptions{})

@@ -292,6 +292,10 @@ func TestElection(t *testing.T) {
 		require.True(t, held(a))
 		require.False(t, held(b))
 	}
+	kube.ClearActions()
+	require.True(t, held(a))
+	require.Len(t, kube.Actions(), 1, "who leads renews with one call")
+	require.False(t, held(b))
 	now = now.Add(leaseDuration - time.Millisecond)
 	require.False(t, held(b))
 	now = now.Add(time.Millisecond)
@@ -315,7 +319,7 @@ func TestElection(t *testing.T) {
 func TestLeaderThatCannotRenewStops(t *testing.T) {
 	kube := fake.NewSimpleClientset()
 	broken := make(chan struct{})
-	kube.PrependReactor("get", "leases", func(ktesting.Action) (bool, runtime.Object, error) {
+	kube.PrependReactor("*", "leases", func(ktesting.Action) (bool, runtime.Object, error) {
 		select {
 		case <-broken:
 			return true, nil, errors.New("away")
