@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -14,13 +15,15 @@ import (
 const (
 	// gcPercent trades a little CPU for a small heap: between changes the controller has nothing to do.
 	gcPercent = 40
-	// memoryLook is how often it is seen whether memory can be given back. It takes some 10 µs.
+	// memoryLook is how often it is seen, once there was a collection, whether memory can be given back.
 	memoryLook = 500 * time.Millisecond
 	// quietLooks in a row, with less than quietBytes allocated between them, follow a burst that is over.
 	quietLooks = 3
 	quietBytes = 1 << 20
 	// burstBytes allocated since memory was given back last are worth a collection to give it back again.
 	burstBytes = 64 << 20
+	// leastRoom is what may be allocated between two collections in any case.
+	leastRoom = 4 << 20
 )
 
 // tuneMemory keeps the heap small, and within the container's limit if it has one.
@@ -35,22 +38,84 @@ func tuneMemory(log *slog.Logger) {
 
 // giveBack returns to the system what bursts have left, as soon as one is over. By itself the runtime keeps it until the next
 // collection, which in a quiet mesh is two minutes later, and then takes minutes.
+//
+// Without a collection there was no burst, so nothing is looked at until there is one, and from then on until little happens.
+// Then the collector rests too.
 func giveBack(ctx context.Context) {
 	var b burst
+	busy := presentPace()
+	defer busy.keep()
 	allocated := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
-	look := time.NewTicker(memoryLook)
-	defer look.Stop()
+	collected := make(chan struct{}, 1)
+	onCollection(ctx, collected)
+	look := time.After(memoryLook) // nil: nobody looks
 	for {
-		metrics.Read(allocated)
-		if b.over(allocated[0].Value.Uint64()) {
-			debug.FreeOSMemory()
-		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-look.C:
+		case <-collected:
+			if look == nil {
+				busy.keep()
+				look = time.After(memoryLook)
+			}
+		case <-look:
+			metrics.Read(allocated)
+			if b.over(allocated[0].Value.Uint64()) {
+				debug.FreeOSMemory()
+			}
+			if b.quiet < quietLooks {
+				look = time.After(memoryLook)
+			} else {
+				busy.rest()
+				look = nil
+			}
 		}
 	}
+}
+
+// pace is when the collector runs: percent of the live heap allocated after it, or bytes used (debug.SetMemoryLimit).
+type pace struct {
+	percent int
+	limit   int64
+}
+
+func presentPace() pace {
+	p := pace{percent: debug.SetGCPercent(-1), limit: debug.SetMemoryLimit(-1)}
+	debug.SetGCPercent(p.percent)
+	return p
+}
+
+func (p pace) keep() {
+	debug.SetGCPercent(p.percent)
+	debug.SetMemoryLimit(p.limit)
+}
+
+// rest has the collector run when as much was allocated as would make it run anyway, but not also every two minutes, in which a
+// quiet controller allocates next to nothing: most of what it does would be that.
+func (p pace) rest() {
+	if p.percent < 0 {
+		return
+	}
+	now := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(now)
+	room := max(leastRoom, now[0].Value.Uint64()*uint64(p.percent)/100)
+	debug.SetMemoryLimit(min(p.limit, int64(now[1].Value.Uint64()-now[2].Value.Uint64()+room))) //nolint:gosec // far less than 2⁶³
+	debug.SetGCPercent(-1)
+}
+
+// onCollection says after each collection that there was one, until ctx ends.
+func onCollection(ctx context.Context, collected chan<- struct{}) {
+	type garbage struct{ _ *byte } // a pointer, so that nothing else shares its place and keeps it
+	runtime.AddCleanup(&garbage{}, func(collected chan<- struct{}) {
+		if ctx.Err() != nil {
+			return
+		}
+		select {
+		case collected <- struct{}{}:
+		default:
+		}
+		onCollection(ctx, collected)
+	}, collected)
 }
 
 // burst follows how many bytes have ever been allocated.

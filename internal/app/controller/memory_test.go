@@ -1,7 +1,10 @@
 package controller
 
 import (
+	"context"
+	"runtime"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -27,3 +30,48 @@ func TestBurstIsOver(t *testing.T) {
 	require.True(t, after(mb/2), "small changes add up")
 	require.False(t, after(0))
 }
+
+func TestEveryCollectionIsTold(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	collected := make(chan struct{}, 1)
+	onCollection(ctx, collected)
+	for range 3 {
+		runtime.GC()
+		select {
+		case <-collected:
+		case <-time.After(10 * time.Second):
+			require.Fail(t, "there was a collection")
+		}
+	}
+	cancel()
+	runtime.GC()
+	select {
+	case <-collected: // of one before the end
+	default:
+	}
+	runtime.GC()
+	require.Never(t, func() bool { return len(collected) > 0 }, 100*time.Millisecond, 10*time.Millisecond)
+}
+
+func TestCollectorRestsUntilMuchIsAllocated(t *testing.T) {
+	busy := presentPace()
+	defer busy.keep()
+	runtime.GC()
+	busy.rest()
+	resting := presentPace()
+	require.Negative(t, resting.percent, "not every two minutes")
+	require.Less(t, resting.limit, busy.limit)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range 100 { // many times the room, all of it garbage
+		kept = make([]byte, leastRoom)
+	}
+	runtime.ReadMemStats(&after)
+	require.Greater(t, after.NumGC, before.NumGC)
+	require.Less(t, after.Sys-after.HeapReleased, uint64(resting.limit)+8*leastRoom) //nolint:gosec // positive
+	busy.keep()
+	require.Equal(t, busy, presentPace())
+}
+
+// kept is written so that what a test allocates is allocated.
+var kept []byte
