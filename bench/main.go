@@ -35,7 +35,7 @@ var benches = []struct {
 	args          []string
 	long          bool
 }{
-	{"dataplane", "dataplane", []string{"-rounds", "5", "-duration", "4s"}, false},
+	{"dataplane", "dataplane", nil, false},
 	{"controlplane", "controlplane", nil, false},
 	{"endpoints", "controlplane", []string{"-endpoints", "10000", "-rounds", "5", "-rest", "3s"}, false},
 	{"xds", "xds", nil, false},

@@ -46,6 +46,12 @@ func TestRowsCompareWhatIsAdded(t *testing.T) {
 	require.Equal(t, "must", b.table.Rows[2].Verdict())
 }
 
+// Two heaps: the figure lies between them by how many are in each, and what is far off does not count.
+func TestMiddleOfTwoHeaps(t *testing.T) {
+	require.InDelta(t, 1.5, middle([]float64{2, 1, 2, 900, 1, 1, 1, 0, 2, 900}), 1e-9)
+	require.InDelta(t, 7.0, middle([]float64{7}), 1e-9)
+}
+
 func TestValueOfAControlGroupFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "memory.stat")
 	require.NoError(t, os.WriteFile(file, []byte("cache 1\nrss_huge 3\nrss 42\n"), 0o644))

@@ -5,6 +5,8 @@ import (
 	"embed"
 	"fmt"
 	"strings"
+
+	"openservicemesh.io/osm/bench/internal/oncluster"
 )
 
 //go:embed testdata
@@ -30,41 +32,62 @@ func (b *bench) install(ctx context.Context) error {
 	return err
 }
 
-// deploy makes the namespaces and pods of every side anew and waits until they are ready.
-func (b *bench) deploy(ctx context.Context) error {
-	cert, key, err := keyPair()
-	if err != nil {
-		return err
-	}
+// namespaces makes the namespace of every side anew, and lets the client into the mesh's server.
+func (b *bench) namespaces(ctx context.Context) error {
 	for _, side := range sides {
-		if err := b.namespaceOf(ctx, side); err != nil {
+		ns := namespace(side)
+		if _, err := b.cluster.Run(ctx, "kubectl", "delete", "namespace", ns, "--ignore-not-found", "--wait"); err != nil {
 			return err
 		}
-		ip := ""
-		for _, pod := range []string{"server", "client"} {
-			if err := b.pod(ctx, side, pod, ip, cert, key); err != nil {
-				return err
-			}
-			out, err := b.cluster.Output(ctx, "kubectl", "get", "pod", pod, "-n", namespace(side), "-o", "jsonpath={.metadata.uid} {.status.podIP}")
-			if err != nil {
-				return err
-			}
-			b.uids[side+"/"+pod], ip, _ = strings.Cut(out, " ")
+		if _, err := b.cluster.Run(ctx, "kubectl", "create", "namespace", ns); err != nil {
+			return err
 		}
+	}
+	if _, err := b.cluster.Run(ctx, "osm", "namespace", "add", namespace(mesh)); err != nil {
+		return err
 	}
 	return b.apply(ctx, mesh, b.manifest(mesh, "policy.yaml", "", ""))
 }
 
-func (b *bench) namespaceOf(ctx context.Context, side string) error {
-	ns := namespace(side)
-	if _, err := b.cluster.Run(ctx, "kubectl", "delete", "namespace", ns, "--ignore-not-found", "--wait"); err != nil {
+// deploy makes the pods of every side anew and waits until they are ready; those of different sides start together.
+func (b *bench) deploy(ctx context.Context) error {
+	oncluster.Progress("making the pods anew")
+	cert, key, err := keyPair()
+	if err != nil {
 		return err
 	}
-	if _, err := b.cluster.Run(ctx, "kubectl", "create", "namespace", ns); err != nil || side != mesh {
-		return err
+	for _, patience := range []string{"--wait=false", "--wait"} { // all end at the same time
+		for _, side := range sides {
+			if _, err := b.cluster.Run(ctx, "kubectl", "delete", "pods", "--all", "-n", namespace(side), patience); err != nil {
+				return err
+			}
+		}
 	}
-	_, err := b.cluster.Run(ctx, "osm", "namespace", "add", ns)
-	return err
+	ips := map[string]string{}
+	for _, pod := range []string{"server", "client"} {
+		for _, side := range sides {
+			if err := b.pod(ctx, side, pod, ips[side], cert, key); err != nil {
+				return err
+			}
+		}
+		for _, side := range sides {
+			if ips[side], err = b.ready(ctx, side, pod); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// ready waits for a pod and returns its address.
+func (b *bench) ready(ctx context.Context, side, pod string) (string, error) {
+	if _, err := b.cluster.Run(ctx, "kubectl", "wait", "pod", pod, "-n", namespace(side), "--for=condition=Ready", "--timeout=90s"); err != nil {
+		return "", err
+	}
+	out, err := b.cluster.Output(ctx, "kubectl", "get", "pod", pod, "-n", namespace(side), "-o", "jsonpath={.metadata.uid} {.status.podIP}")
+	uid, ip, _ := strings.Cut(out, " ")
+	b.uids[side+"/"+pod] = uid
+	return ip, err
 }
 
 // pod applies the manifest of one pod; of the floor's it first makes the configuration.
@@ -80,11 +103,7 @@ func (b *bench) pod(ctx context.Context, side, pod, serverIP, cert, key string) 
 		}
 		initContainers, volumes = floorSidecar(pod)
 	}
-	if err := b.apply(ctx, side, b.manifest(side, pod+".yaml", initContainers, volumes)); err != nil {
-		return err
-	}
-	_, err := b.cluster.Run(ctx, "kubectl", "wait", "pod", pod, "-n", namespace(side), "--for=condition=Ready", "--timeout=90s")
-	return err
+	return b.apply(ctx, side, b.manifest(side, pod+".yaml", initContainers, volumes))
 }
 
 func (b *bench) manifest(side, file, initContainers, volumes string) string {
