@@ -39,6 +39,8 @@ type Config struct {
 	Probes []probe.Target
 	// DualStack makes the sidecar's own listeners accept IPv6 as well as IPv4.
 	DualStack bool
+	// MemoryLimit is the limit of the sidecar's container in bytes; 0 is none.
+	MemoryLimit int64
 }
 
 // TLSParams are Envoy's names of versions, ciphers and curves; empty means Envoy's default.
@@ -84,7 +86,9 @@ func Build(c Config) (*bootstrapv3.Bootstrap, error) {
 			Listeners: append(listeners, pl...),
 			Clusters:  append(clusters, pc...),
 		},
+		OverloadManager: e.overload(c.MemoryLimit),
 	}
+	answerAlways(b)
 	if e.err != nil {
 		return nil, e.err
 	}

@@ -45,7 +45,9 @@ func TestEnvoyAcceptsTheBootstrap(t *testing.T) {
 	dual.DualStack = true
 	curves := config(rootPEM)
 	curves.TLS.CipherSuites, curves.TLS.ECDHCurves = []string{"ECDHE-ECDSA-AES128-GCM-SHA256"}, []string{"P-256"}
-	for name, c := range map[string]bootstrap.Config{"plain": config(rootPEM), "every probe": all, "dual stack": dual, "ciphers": curves} {
+	limited := all
+	limited.MemoryLimit = 128 << 20
+	for name, c := range map[string]bootstrap.Config{"plain": config(rootPEM), "every probe": all, "dual stack": dual, "ciphers": curves, "memory limit": limited} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			require.NoError(t, os.WriteFile(dir+"/token", []byte("t"), 0o600))
@@ -86,11 +88,7 @@ func TestEnvoyWaitsForItsConfiguration(t *testing.T) {
 	c.ControllerHost, c.ControllerPort = "127.0.0.1", ads.port
 
 	dir := kubeletVolume(t, "token-one")
-	y := render(t, c)
-	y = strings.ReplaceAll(y, names.BootstrapDir, dir)
-	y = strings.ReplaceAll(y, "\"port_value\": 15905", "\"port_value\": "+strconv.Itoa(int(ready)))
-	y = strings.ReplaceAll(y, "\"port_value\": 15000", "\"port_value\": "+strconv.Itoa(int(admin)))
-	runEnvoy(t, bin, y, c)
+	runEnvoy(t, bin, withPorts(render(t, c), dir, ready, admin), c)
 
 	readyURL := fmt.Sprintf("http://127.0.0.1:%d%s", ready, names.PathSidecarReady)
 	require.Equal(t, "Bearer token-one", ads.nextStream(t))

@@ -16,6 +16,8 @@ import (
 func (t *translator) metrics(p ir.Proxy) {
 	l := listener(names.ListenerMetrics, names.PortEnvoyMetrics, p.IPv6)
 	l.TrafficDirection = corev3.TrafficDirection_INBOUND
+	// A sidecar whose memory is full turns calls away, which is just when its figures are wanted.
+	l.BypassOverloadManager = true
 	route := &routev3.Route{
 		Match: &routev3.RouteMatch{
 			PathSpecifier: &routev3.RouteMatch_Path{Path: names.PathPrometheusStats},

@@ -46,6 +46,8 @@ type parts struct {
 	Cluster   string   `json:"cluster"`
 	Listeners []string `json:"listeners"`
 	Clusters  []string `json:"clusters"`
+	// Overload is what Envoy does when its heap is full, if its memory is limited.
+	Overload []string `json:"overload,omitempty"`
 }
 
 func testSettings() Settings {
@@ -166,6 +168,9 @@ func listParts(t *testing.T, pod *corev1.Pod) *parts {
 	}
 	for _, c := range b.GetStaticResources().GetClusters() {
 		p.Clusters = append(p.Clusters, c.GetName())
+	}
+	for _, a := range b.GetOverloadManager().GetActions() {
+		p.Overload = append(p.Overload, a.GetName())
 	}
 	return p
 }

@@ -167,6 +167,7 @@ func (in *injection) configure() error {
 		NodeID: in.uuid, NodeCluster: in.cluster(),
 		ControllerHost: names.Controller + "." + in.s.Mesh.Namespace + ".svc.cluster.local", ControllerPort: names.PortADS,
 		ControllerSAN: in.s.ADSName, RootPEM: in.s.RootPEM, TLS: in.s.TLS, Probes: in.probes.Targets, DualStack: in.s.DualStack,
+		MemoryLimit: in.s.Resources.Limits.Memory().Value(),
 	})
 	if err != nil {
 		return err
