@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -22,6 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 	"k8s.io/client-go/kubernetes/fake"
 	k8stesting "k8s.io/client-go/testing"
@@ -51,6 +53,17 @@ func cluster(core []runtime.Object, objects ...runtime.Object) (crds.Clients, *d
 	})
 	dyn := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{
 		v1alpha2.MeshConfigs: "MeshConfigList", v1alpha2.MeshRootCertificates: "MeshRootCertificateList"}, objects...)
+	dyn.PrependReactor("patch", "*", func(a k8stesting.Action) (bool, runtime.Object, error) {
+		patch := a.(k8stesting.PatchActionImpl)
+		if patch.GetPatchType() != types.ApplyPatchType || patch.PatchOptions.FieldManager != "osm-bootstrap" || *patch.PatchOptions.Force {
+			return true, nil, fmt.Errorf("an object is made by applying it, without force: %v", patch)
+		}
+		obj := &unstructured.Unstructured{}
+		if err := obj.UnmarshalJSON(patch.GetPatch()); err != nil {
+			return true, nil, err
+		}
+		return true, obj, dyn.Tracker().Create(a.GetResource(), obj, a.GetNamespace())
+	})
 	return crds.Clients{Core: fake.NewClientset(core...), CRDs: ext, Dynamic: dyn}, dyn
 }
 
@@ -142,16 +155,16 @@ func TestSetUpNamesTheBrokenPreset(t *testing.T) {
 func TestSetUpOutlastsTheAPIServer(t *testing.T) {
 	c, dyn := cluster([]runtime.Object{presetMap(map[string]string{"preset-mesh-config.json": presetJSON})})
 	tries := 0
-	dyn.PrependReactor("create", "meshconfigs", func(k8stesting.Action) (bool, runtime.Object, error) {
+	dyn.PrependReactor("patch", "meshconfigs", func(k8stesting.Action) (bool, runtime.Object, error) {
 		if tries++; tries < 3 {
 			return true, nil, &apierrors.StatusError{ErrStatus: metav1.Status{Reason: metav1.StatusReasonNotFound, Code: 404, Message: "the server could not find the requested resource"}}
 		}
-		return true, nil, apierrors.NewAlreadyExists(v1alpha2.Resource("meshconfigs"), "osm-mesh-config")
+		return true, nil, apierrors.NewConflict(v1alpha2.Resource("meshconfigs"), "osm-mesh-config", errors.New("conflict with \"kubectl\""))
 	})
 	require.NoError(t, setUp(t.Context(), config(), c, set(t, c), quiet))
 	require.Equal(t, 3, tries)
 
-	dyn.PrependReactor("create", "meshconfigs", func(k8stesting.Action) (bool, runtime.Object, error) {
+	dyn.PrependReactor("patch", "meshconfigs", func(k8stesting.Action) (bool, runtime.Object, error) {
 		return true, nil, errors.New("spec.sidecar.logLevel: Unsupported value")
 	})
 	require.ErrorContains(t, setUp(t.Context(), config(), c, set(t, c), quiet),
@@ -161,7 +174,7 @@ func TestSetUpOutlastsTheAPIServer(t *testing.T) {
 func TestRunIsWellOnlyWhenAllIsInPlace(t *testing.T) {
 	c, dyn := cluster([]runtime.Object{presetMap(map[string]string{"preset-mesh-config.json": presetJSON})})
 	hold := make(chan struct{})
-	dyn.PrependReactor("create", "meshconfigs", func(k8stesting.Action) (bool, runtime.Object, error) {
+	dyn.PrependReactor("patch", "meshconfigs", func(k8stesting.Action) (bool, runtime.Object, error) {
 		<-hold
 		return false, nil, nil
 	})

@@ -27,7 +27,7 @@ const (
 	presetRootKey = "preset-mesh-root-certificate.json"
 )
 
-// servedPoll is how often a create is tried again while the API server does not serve a definition yet.
+// servedPoll is how often an object is applied again while the API server does not serve a definition yet.
 const servedPoll = 50 * time.Millisecond
 
 // preset says which object is made once of which ConfigMap.
@@ -60,12 +60,14 @@ func (p preset) ensure(ctx context.Context, c crds.Clients, namespace string, lo
 	tick := time.NewTicker(servedPoll)
 	defer tick.Stop()
 	for {
-		_, err := objects.Create(ctx, obj, metav1.CreateOptions{})
+		// Applied and not created: the API server holds back whoever creates an object of a definition younger than two
+		// seconds for two seconds, which is as long as all the rest of this program's work.
+		_, err := objects.Apply(ctx, p.name, obj, metav1.ApplyOptions{FieldManager: names.Bootstrap})
 		switch {
 		case err == nil:
 			log.Info("created the object from its preset", "kind", p.kind, "name", p.name, "preset", p.configMap)
 			return nil
-		case apierrors.IsAlreadyExists(err): // another replica was faster
+		case apierrors.IsConflict(err): // another replica was faster, and somebody changed the object since
 			return nil
 		case !apierrors.IsNotFound(err): // not found: an established definition takes a moment to be served
 			return fmt.Errorf("cannot create %s %s/%s from ConfigMap %s key %s: %w", p.kind, namespace, p.name, p.configMap, p.key, err)
