@@ -176,6 +176,9 @@ func (a *app) runInstall(ctx context.Context, cluster *Cluster, cfg *action.Conf
 	helm.WaitOptions = []kube.WaitOption{kube.WithWaitContext(ctx)}
 	helm.Timeout = helmTimeout(in.timeout)
 	helm.Replace = replace
+	// The chart's only hook before an installation is the job that asks what mayInstall has just asked, by the same rule: with a pod to
+	// start and to remove it takes as long as all the rest. Another chart's hooks run.
+	helm.DisableHooks = in.path == ""
 
 	a.debugf("installing chart %s %s as release %s in namespace %s", c.Metadata.Name, c.Metadata.Version, in.meshName, in.namespace)
 	var hookLog bytes.Buffer

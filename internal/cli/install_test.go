@@ -5,12 +5,14 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"helm.sh/helm/v4/pkg/kube"
 	rcommon "helm.sh/helm/v4/pkg/release/common"
+	release "helm.sh/helm/v4/pkg/release/v1"
 	authv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -29,6 +31,31 @@ func TestInstall(t *testing.T) {
 	require.Equal(t, map[string]any{"osm": map[string]any{"enableEgress": false, "meshName": "my-mesh", "enforceSingleMesh": true}}, rel.Config)
 	require.Contains(t, rel.Manifest, "name: my-mesh")
 	require.Contains(t, w.helmKube.RecordedWaitStrategies, kube.StatusWatcherStrategy)
+}
+
+// osm install asks what the chart's job before an installation asks, and runs no hook; so no other may be there. A chart of the user's
+// has its hooks run.
+func TestInstallRunsNoJob(t *testing.T) {
+	ran := func(rel *release.Release) (before []string, ran bool) {
+		for _, h := range rel.Hooks {
+			if slices.Contains(h.Events, release.HookPreInstall) || slices.Contains(h.Events, release.HookPostInstall) {
+				before = append(before, h.Path)
+				ran = ran || !h.LastRun.StartedAt.IsZero()
+			}
+		}
+		slices.Sort(before)
+		return slices.Compact(before), ran
+	}
+	w := newWorld(t)
+	w.succeeds("install")
+	hooks, some := ran(w.release("osm", "osm-system"))
+	require.Equal(t, []string{"osm/templates/preinstall-hook.yaml"}, hooks)
+	require.False(t, some)
+
+	w = newWorld(t)
+	w.succeeds("install", "--osm-chart-path", filepath.Join("..", "..", "charts", "osm"))
+	_, some = ran(w.release("osm", "osm-system"))
+	require.True(t, some)
 }
 
 func TestInstallManagedPreset(t *testing.T) {

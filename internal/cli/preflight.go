@@ -28,8 +28,8 @@ import (
 	"openservicemesh.io/osm/internal/core/coexist"
 )
 
-// mayInstall says why a mesh may not be installed beside those that exist, or nil. The preinstall job asks again inside the
-// cluster; asked here, nothing is changed when the answer is no.
+// mayInstall says why a mesh may not be installed beside those that exist, or nil. The chart's preinstall job, which `helm install`
+// runs, asks the same inside the cluster; asked here, nothing is changed when the answer is no.
 func mayInstall(existing []mesh, namespace string, enforce bool) error {
 	var meshes []coexist.Mesh
 	for _, m := range existing {
