@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"openservicemesh.io/osm/internal/version"
@@ -33,17 +34,49 @@ const (
 	PathHealthz = "/healthz"
 )
 
-// Health answers 200 and HealthOK while check returns nil, else 503 and the error.
+// healthPatience is for how long a question that comes before a program is well waits for it. It is shorter than the five seconds after
+// which the chart's probes give up.
+const (
+	healthPatience = 3 * time.Second
+	healthLook     = 10 * time.Millisecond
+)
+
+// Health answers 200 and HealthOK while check returns nil, else 503 and the error. A program that has never been well yet is about to
+// be: whoever asks then is answered as soon as it is, for a kubelet that is told no comes back a second later.
 func Health(check func() error) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	var been atomic.Bool
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		err := check()
+		if err != nil && !been.Load() {
+			err = await(r.Context(), check)
+		}
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		if err := check(); err != nil {
+		if err != nil {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			_, _ = w.Write([]byte(err.Error() + "\n"))
 			return
 		}
+		been.Store(true)
 		_, _ = w.Write([]byte(HealthOK))
 	})
+}
+
+// await returns nil once check does, and otherwise what check says when patience or ctx ends.
+func await(ctx context.Context, check func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, healthPatience)
+	defer cancel()
+	look := time.NewTicker(healthLook)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return check()
+		case <-look.C:
+			if check() == nil {
+				return nil
+			}
+		}
+	}
 }
 
 // Version answers with the build's version as JSON.

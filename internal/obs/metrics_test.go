@@ -1,12 +1,14 @@
 package obs
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -141,4 +143,36 @@ func TestPages(t *testing.T) {
 	require.Contains(t, body, `osm_http_response_total{code="503",method="GET",path="/healthz"} 1`)
 	code, _ = get("/debug/pprof/")
 	require.Equal(t, 404, code)
+}
+
+// Who asks before a program is well is answered as soon as it is; a program that was well once says at once that it is no more.
+func TestHealthWaitsForTheStart(t *testing.T) {
+	var ready atomic.Bool
+	h := Health(func() error {
+		if ready.Load() {
+			return nil
+		}
+		return errors.New("not yet")
+	})
+	ask := func(ctx context.Context) (int, time.Duration) {
+		rec, began := httptest.NewRecorder(), time.Now()
+		h.ServeHTTP(rec, httptest.NewRequestWithContext(ctx, http.MethodGet, "/healthz", nil))
+		return rec.Code, time.Since(began)
+	}
+	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	code, took := ask(short)
+	require.Equal(t, 503, code)
+	require.GreaterOrEqual(t, took, 50*time.Millisecond)
+	require.Less(t, took, healthPatience, "the one who asked has gone")
+
+	time.AfterFunc(100*time.Millisecond, func() { ready.Store(true) })
+	code, took = ask(t.Context())
+	require.Equal(t, 200, code)
+	require.Less(t, took, healthPatience)
+
+	ready.Store(false)
+	code, took = ask(t.Context())
+	require.Equal(t, 503, code)
+	require.Less(t, took, healthPatience)
 }

@@ -110,7 +110,6 @@ mesh is installed as fast as its slowest probe. */}}
 {{- define "osm.probes" -}}
 readinessProbe:
   httpGet: {path: {{ .ready }}, port: {{ .port }}, scheme: HTTP}
-  initialDelaySeconds: 1
   periodSeconds: 1
   timeoutSeconds: 5
 livenessProbe:

@@ -103,7 +103,6 @@ func TestTwoReplicas(t *testing.T) {
 		metrics := obs.NewMetrics()
 		logging := obs.NewLogging(io.Discard, false, metrics.ErrorCode)
 		p := &program{o: options(t), kube: kube, dyn: dyn, logging: logging, log: logging.Logger("test"), metrics: metrics, webhookAddr: freeport.Address(t), healthAddr: freeport.Address(t)}
-		require.NoError(t, p.start(ctx))
 		go func() { ended <- p.run(ctx) }()
 		replicas = append(replicas, p)
 	}

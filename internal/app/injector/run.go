@@ -57,11 +57,11 @@ func Run(ctx context.Context, o Options, logging *obs.Logging, metrics *obs.Metr
 		o: o, kube: kube, dyn: dyn, logging: logging, log: log, metrics: metrics, lameDuck: lameDuck,
 		webhookAddr: ":" + strconv.Itoa(names.PortInjectorWebhook), healthAddr: ":" + strconv.Itoa(names.PortControllerHTTP),
 	}
-	if err := p.start(ctx); err != nil {
+	err = p.run(ctx)
+	if err != nil {
 		p.podEvents().Warn(ctx, certs.EventReason(err), err)
-		return err
 	}
-	return p.run(ctx)
+	return err
 }
 
 func clients(rc *rest.Config) (kubernetes.Interface, dynamic.Interface, error) {
@@ -88,12 +88,11 @@ type program struct {
 	webhookAddr, healthAddr string
 	lameDuck                time.Duration
 
-	authority *certs.Authority
-	cert      *certs.ServerCert
-	cluster   *inject.Cluster
-	webhook   inject.Configuration
-	announced atomic.Bool
-	leaving   atomic.Bool
+	authority                   *certs.Authority
+	cert                        *certs.ServerCert
+	cluster                     *inject.Cluster
+	webhook                     inject.Configuration
+	started, announced, leaving atomic.Bool
 	// announcedRoots is the bundle that the webhook configuration has.
 	announcedRoots atomic.Pointer[[]byte]
 }
@@ -156,30 +155,40 @@ func (p *program) start(ctx context.Context) error {
 	return err
 }
 
+// run is the whole program until ctx ends or a part of it fails. Probes are answered from the begin.
 func (p *program) run(ctx context.Context) error {
-	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", p.webhookAddr)
-	if err != nil {
-		return errcode.Errorf(errcode.StartingInjectionWebhook, "listen on %s: %w", p.webhookAddr, err)
-	}
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopServing()
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return p.authority.Run(ctx) })
-	g.Go(func() error { p.acknowledgeRoots(ctx); return nil })
-	g.Go(func() error { return p.cluster.Run(ctx) })
-	g.Go(func() error { return p.announce(ctx) })
-	g.Go(func() error {
-		return server.Serve(serving, ln, p.cert.GetCertificate, p.logging.Logger("injector/webhook"), p.routes())
-	})
 	g.Go(func() error {
 		return obs.Serve(serving, p.healthAddr, p.metrics.Mux(map[string]http.Handler{
 			"GET " + obs.PathHealthz: obs.Health(p.health),
 		}), nil, p.log)
 	})
 	g.Go(func() error {
+		if err := p.start(ctx); err != nil {
+			return err
+		}
+		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", p.webhookAddr)
+		if err != nil {
+			return errcode.Errorf(errcode.StartingInjectionWebhook, "listen on %s: %w", p.webhookAddr, err)
+		}
+		p.started.Store(true)
+		g.Go(func() error { return p.authority.Run(ctx) })
+		g.Go(func() error { p.acknowledgeRoots(ctx); return nil })
+		g.Go(func() error { return p.cluster.Run(ctx) })
+		g.Go(func() error { return p.announce(ctx) })
+		g.Go(func() error {
+			return server.Serve(serving, ln, p.cert.GetCertificate, p.logging.Logger("injector/webhook"), p.routes())
+		})
+		return nil
+	})
+	g.Go(func() error {
 		<-ctx.Done()
 		p.leaving.Store(true)
-		time.Sleep(p.lameDuck)
+		if p.started.Load() {
+			time.Sleep(p.lameDuck)
+		}
 		stopServing()
 		return nil
 	})
@@ -212,6 +221,8 @@ func (p *program) health() error {
 	switch {
 	case p.leaving.Load():
 		return errors.New("stopping")
+	case !p.started.Load():
+		return errors.New("waiting for the mesh's root certificate")
 	case !p.cluster.Synced():
 		return errors.New("waiting for the mesh's namespaces and MeshConfig")
 	case !p.announced.Load():

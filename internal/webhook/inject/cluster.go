@@ -28,7 +28,7 @@ import (
 )
 
 // crdPoll is how often the MeshConfig resource is asked for while osm-bootstrap has not installed it yet.
-const crdPoll = 500 * time.Millisecond
+const crdPoll = 100 * time.Millisecond
 
 // freshPatience bounds the one read of a namespace that a review may make.
 const freshPatience = 5 * time.Second
