@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/tools/cache"
@@ -29,8 +30,13 @@ const (
 	maxWait     = 100 * time.Millisecond
 )
 
-// crdPoll is how often absent CRDs are looked for; osm-bootstrap installs them while the controller starts.
-const crdPoll = 500 * time.Millisecond
+// crdPoll is how often absent CRDs are looked for: often at first, since osm-bootstrap installs them while the controller starts, and
+// less and less often.
+var crdPoll = wait.Backoff{Duration: 50 * time.Millisecond, Factor: 1.2, Cap: 500 * time.Millisecond, Steps: 20}
+
+// crdSettle is for how long a resource that has just appeared is not watched. The API server prepares for it when it is first asked for,
+// which takes some milliseconds, and refuses watches until then, with the advice to come back after a second.
+const crdSettle = 100 * time.Millisecond
 
 // Update is one delivery.
 type Update struct {
@@ -141,7 +147,7 @@ func (s *Source) Queued() int { return int(s.queued.Load()) }
 // awaitCRD waits until the API server answers for a resource: a reflector would back off for longer and longer.
 func (s *Source) awaitCRD(ctx context.Context, w watched) bool {
 	announced := false
-	err := wait.PollUntilContextCancel(ctx, crdPoll, true, func(ctx context.Context) (bool, error) {
+	err := crdPoll.DelayFunc().Until(ctx, true, true, func(ctx context.Context) (bool, error) {
 		list, err := s.opts.Kube.Resources(ctx, w.crd.GroupVersion())
 		if err == nil {
 			for _, r := range list.APIResources {
@@ -157,16 +163,28 @@ func (s *Source) awaitCRD(ctx context.Context, w watched) bool {
 		}
 		return false, nil
 	})
+	if err == nil && announced {
+		_, _ = s.opts.Dynamic.Resource(w.crd).List(ctx, metav1.ListOptions{Limit: 1}) // whether it works tells the reflector
+		return pause(ctx, crdSettle)
+	}
 	return err == nil
+}
+
+// pause waits; false when ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
 }
 
 // reportWaiting logs what the first snapshot waits for, when it takes longer than usual.
 func (s *Source) reportWaiting(ctx context.Context) {
 	for delay := 5 * time.Second; !s.Ready(); delay = min(2*delay, time.Minute) {
-		select {
-		case <-ctx.Done():
+		if !pause(ctx, delay) {
 			return
-		case <-time.After(delay):
 		}
 		if what := s.Waiting(); what != "" && !s.Ready() {
 			s.opts.Log.Warn("not ready: "+what, "monitored_namespaces", len(s.MonitoredNamespaces()))
