@@ -5,23 +5,21 @@ import (
 	"strings"
 	"time"
 
-	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
-
 	"openservicemesh.io/osm/internal/core/envoy"
 )
 
 // answered takes in the client's word on the response in flight, if the request carries it. Nonces of older streams
 // and repeated answers mean nothing.
-func (s *Session) answered(now time.Time, l *lane, req *discovery.DeltaDiscoveryRequest) *Outcome {
+func (s *Session) answered(now time.Time, l *lane, req *Request) *Outcome {
 	f := l.flight
-	if f == nil || req.GetResponseNonce() != f.nonce {
+	if f == nil || req.Nonce != f.nonce {
 		return nil
 	}
 	l.flight, s.warmed = nil, true
 	out := &Outcome{Type: l.typ, Took: now.Sub(f.sentAt), Resources: len(f.adds)}
-	if detail := req.GetErrorDetail(); detail != nil {
-		out.Refused = cmp.Or(detail.GetMessage(), "refused without a message")
-		out.Refused = strings.ToValidUTF8(out.Refused[:min(len(out.Refused), maxMessage)], "")
+	if req.Refused {
+		message := cmp.Or(req.Message, "refused without a message")
+		out.Refused = strings.Clone(strings.ToValidUTF8(message[:min(len(message), maxMessage)], ""))
 		s.refused(l, f, out.Refused)
 	} else {
 		s.accepted(now, l, f)

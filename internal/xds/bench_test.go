@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
-
 	"openservicemesh.io/osm/internal/core/envoy"
 	"openservicemesh.io/osm/internal/core/meshid"
 	"openservicemesh.io/osm/internal/core/plan"
@@ -17,9 +15,9 @@ import (
 // silent is a stream nobody reads or writes.
 type silent struct{ ctx context.Context }
 
-func (s silent) Context() context.Context                        { return s.ctx }
-func (s silent) SendMsg(any) error                               { return nil }
-func (s silent) Recv() (*discovery.DeltaDiscoveryRequest, error) { return nil, context.Canceled }
+func (s silent) Context() context.Context { return s.ctx }
+func (s silent) SendMsg(any) error        { return nil }
+func (s silent) RecvMsg(any) error        { return context.Canceled }
 
 // noCertificates never issues.
 type noCertificates struct{}
@@ -85,18 +83,18 @@ func BenchmarkJoin(b *testing.B) {
 			for b.Loop() {
 				s := NewSession("own")
 				s.SetDesired(Desired{Generation: 1, Config: config, Endpoints: func(c string) *envoy.Resource { return eds[c] }})
-				hear := func(req *discovery.DeltaDiscoveryRequest) {
+				hear := func(req *Request) {
 					if _, err := s.Handle(now, req); err != nil {
 						b.Fatal(err)
 					}
 				}
 				subscribe := func(t envoy.TypeURL, names ...string) {
-					hear(&discovery.DeltaDiscoveryRequest{TypeUrl: string(t), ResourceNamesSubscribe: names})
+					hear(&Request{Type: t, Subscribe: names})
 				}
 				subscribe(envoy.Cluster, "*")
 				for sent := s.Next(now); len(sent) > 0; sent = s.Next(now) {
 					for _, resp := range sent {
-						hear(&discovery.DeltaDiscoveryRequest{TypeUrl: string(resp.Type), ResponseNonce: resp.Nonce})
+						hear(&Request{Type: resp.Type, Nonce: resp.Nonce})
 						switch resp.Type {
 						case envoy.Cluster:
 							subscribe(envoy.Endpoint, names...)

@@ -66,7 +66,7 @@ func (r *Response) frontSize() int {
 func (r *Response) system() string { return strconv.FormatUint(r.Generation, 10) }
 
 // sharing is the protobuf codec, but a response is not copied together: the encoded resources, which a thousand
-// proxies may be sent at the same time, are referred to where they are.
+// proxies may be sent at the same time, are referred to where they are; and of a request what nobody reads is skipped.
 type sharing struct{ encoding.CodecV2 }
 
 func newCodec() encoding.CodecV2 { return sharing{encoding.GetCodecV2(proto.Name)} }
@@ -78,6 +78,17 @@ func (c sharing) Marshal(v any) (mem.BufferSlice, error) {
 		return c.CodecV2.Marshal(v)
 	}
 	return encodeResponse(resp), nil
+}
+
+// Unmarshal implements encoding.CodecV2.
+func (c sharing) Unmarshal(data mem.BufferSlice, v any) error {
+	req, ok := v.(*Request)
+	if !ok {
+		return c.CodecV2.Unmarshal(data, v)
+	}
+	buf := data.MaterializeToBuffer(mem.DefaultBufferPool())
+	defer buf.Free()
+	return decodeRequest(buf.ReadOnlyData(), req)
 }
 
 // encodeResponse encodes a response as one piece before the resources and two for each of them: what stands in front of its

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -47,7 +46,8 @@ type mail struct {
 	urgent     bool // the goroutine must look now
 }
 
-// conn is one stream. Its session belongs to the goroutine in run.
+// conn is one stream. Two goroutines work on its session in turns: run with what the hub or the clock says, read with what the
+// client says, so that neither has to wake the other.
 type conn struct {
 	id    uint64
 	hub   *Hub
@@ -56,23 +56,30 @@ type conn struct {
 	cut   func() // closes the transport hard
 	group *group // guarded by hub.mu
 
-	wake   chan struct{}
-	asks   chan func(*Session)
-	issued chan issue
+	wake   chan struct{} // there is urgent mail, or a time has come
+	failed chan error    // what ends the stream
+	placed chan struct{} // closed when the pod has a place in a view
+	busy   chan struct{} // holds one while somebody works on the session
 
 	mu   sync.Mutex
 	mail mail
-	// What the goroutine last published. While it is settled the proxy has the hub's newest generation, whatever that
+	// sending is since when a response is being written, zero: none is; watchdog, if any, will look at that.
+	sending  time.Time
+	watchdog *time.Timer
+	// What was last published. While it is settled the proxy has the hub's newest generation, whatever that
 	// is, so that a change which does not concern it costs it nothing; ackedGen is what it had when that ended.
 	settled    bool
 	ackedGen   uint64
 	key        string
 	rejections []Rejection
 
-	// Of the goroutine alone.
+	stream deltaStream
+
+	// Of who is busy with it.
 	leave      func() // the gate it is in; nil: none
 	session    *Session
-	stream     deltaStream
+	alarm      *time.Timer
+	rings      time.Time // when the alarm rings at the latest; zero: it is not set
 	config     *envoy.Resources
 	strangeAt  time.Time // since when no view knows the pod; zero: it is known
 	subscribed bool
@@ -81,23 +88,17 @@ type conn struct {
 	renewAt    time.Time
 }
 
-type issue struct {
-	res     *envoy.Resource
-	renewAt time.Time
-	err     error
-}
-
-// deltaStream is the part of the gRPC stream that is used; a *Response is sent.
+// deltaStream is the part of the gRPC stream that is used; a *Response is sent, a *Request received.
 type deltaStream interface {
 	Context() context.Context
 	SendMsg(any) error
-	Recv() (*discovery.DeltaDiscoveryRequest, error)
+	RecvMsg(any) error
 }
 
 func newConn(h *Hub, p Peer, stream deltaStream, cut func(), now time.Time) *conn {
 	return &conn{
 		hub: h, peer: p, since: now, cut: cut, stream: stream,
-		wake: make(chan struct{}, 1), asks: make(chan func(*Session)), issued: make(chan issue, 1),
+		wake: make(chan struct{}, 1), failed: make(chan error, 1), placed: make(chan struct{}), busy: make(chan struct{}, 1),
 		session:   NewSession(names.SecretServiceCert(p.Identity)),
 		strangeAt: now,
 	}
@@ -114,10 +115,23 @@ func (c *conn) post(f func(*mail)) {
 	c.mu.Unlock()
 	if wake {
 		c.hub.behind[c] = struct{}{}
-		select {
-		case c.wake <- struct{}{}:
-		default:
-		}
+		c.ring()
+	}
+}
+
+// ring wakes run.
+func (c *conn) ring() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// fail ends the stream; the first error counts.
+func (c *conn) fail(err error) {
+	select {
+	case c.failed <- err:
+	default:
 	}
 }
 
@@ -149,71 +163,94 @@ func (c *conn) status() Status {
 	return Status{Peer: c.peer, Key: c.key, Since: c.since, Generation: c.told(), Acked: c.has(), Rejections: c.rejections}
 }
 
-// inspect runs f on the session, in the connection's goroutine.
-func (c *conn) inspect(ctx context.Context, f func(*Session)) {
-	done := make(chan struct{})
+// hold waits until nobody else works on the session; false when ctx or the stream ends before.
+func (c *conn) hold(ctx context.Context) bool {
 	select {
-	case c.asks <- func(s *Session) { f(s); close(done) }:
-		<-done
+	case c.busy <- struct{}{}:
+		return true
+	default:
+	}
+	select {
+	case c.busy <- struct{}{}:
+		return true
 	case <-ctx.Done():
 	case <-c.stream.Context().Done():
 	}
+	return false
 }
 
-// run serves the stream until it ends. Requests are read only while the pod has a place in the view.
-func (c *conn) run() error {
+// inspect runs f on the session, unless ctx or the stream ends before.
+func (c *conn) inspect(ctx context.Context, f func(*Session)) {
+	if c.hold(ctx) {
+		f(c.session)
+		<-c.busy
+	}
+}
+
+// work takes in what has happened, and then does all that is due.
+func (c *conn) work(happened func() error) error {
 	ctx := c.stream.Context()
-	requests := make(chan *discovery.DeltaDiscoveryRequest)
-	failed := make(chan error, 1)
-	go c.read(ctx, requests, failed)
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	defer c.left()
+	if !c.hold(ctx) {
+		return ctx.Err()
+	}
+	defer func() { <-c.busy }()
+	if err := happened(); err != nil {
+		return err
+	}
+	return c.turn(ctx)
+}
+
+// run serves the stream until it ends.
+func (c *conn) run() error {
+	c.alarm = time.AfterFunc(0, c.ring)
+	go c.read()
 	for {
-		var in <-chan *discovery.DeltaDiscoveryRequest
-		if c.config != nil {
-			in = requests
-		}
 		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case err := <-failed:
-			return err
-		case req := <-in:
-			if err := c.handle(req); err != nil {
-				return err
-			}
-		case got := <-c.issued:
-			c.certified(got)
-		case ask := <-c.asks:
-			ask(c.session)
+		case err := <-c.failed:
+			return c.end(err)
 		case <-c.wake:
-		case <-timer.C:
 		}
-		next, err := c.turn(ctx)
-		if err != nil {
-			return err
+		if err := c.work(func() error { return nil }); err != nil {
+			return c.end(err)
 		}
-		timer.Reset(next)
 	}
 }
 
-func (c *conn) read(ctx context.Context, requests chan<- *discovery.DeltaDiscoveryRequest, failed chan<- error) {
+// end keeps everybody else from the session for good: nothing may be sent after run returns.
+func (c *conn) end(err error) error {
+	c.busy <- struct{}{}
+	c.left()
+	c.alarm.Stop() // timers would keep all that belongs to the stream
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.watchdog != nil {
+		c.watchdog.Stop()
+	}
+	return err
+}
+
+// read hears the client. Nothing is taken in before the pod has a place in the view.
+func (c *conn) read() {
+	ctx := c.stream.Context()
 	for {
-		req, err := c.stream.Recv()
-		if err != nil {
-			failed <- err
-			return
+		var req Request
+		err := c.stream.RecvMsg(&req)
+		if err == nil {
+			select {
+			case <-c.placed:
+				err = c.work(func() error { return c.handle(&req) })
+			case <-ctx.Done():
+				err = ctx.Err()
+			}
 		}
-		select {
-		case requests <- req:
-		case <-ctx.Done():
+		if err != nil {
+			c.fail(err)
 			return
 		}
 	}
 }
 
-func (c *conn) handle(req *discovery.DeltaDiscoveryRequest) error {
+func (c *conn) handle(req *Request) error {
 	outcome, err := c.session.Handle(time.Now(), req)
 	switch {
 	case errors.Is(err, ErrUnknownType):
@@ -224,7 +261,7 @@ func (c *conn) handle(req *discovery.DeltaDiscoveryRequest) error {
 		return status.Error(codes.ResourceExhausted, err.Error())
 	}
 	c.subscribed = true
-	c.hub.opts.Observer.Request(c.peer, envoy.TypeURL(req.GetTypeUrl()), outcome)
+	c.hub.opts.Observer.Request(c.peer, req.Type, outcome)
 	if outcome != nil && outcome.Refused != "" {
 		c.hub.opts.Log.Warn("a proxy refused configuration", "pod", c.peer.Pod.String(), "type", string(outcome.Type),
 			"resources", outcome.Resources, "error", outcome.Refused)
@@ -232,29 +269,38 @@ func (c *conn) handle(req *discovery.DeltaDiscoveryRequest) error {
 	return nil
 }
 
-// turn does all that is due and returns the time until it must be called again at the latest.
-func (c *conn) turn(ctx context.Context) (time.Duration, error) {
+// turn does all that is due and sets the alarm.
+func (c *conn) turn(ctx context.Context) error {
 	now := time.Now()
 	if err := c.collect(now); err != nil {
-		return 0, err
+		return err
 	}
 	c.certificate(ctx, now)
 	if err := c.enter(ctx); err != nil {
-		return 0, err
+		return err
 	}
 	for _, resp := range c.session.Next(now) {
 		if err := c.send(resp); err != nil {
-			return 0, err
+			return err
 		}
 	}
 	c.publish()
-	next := time.Hour
+	c.setAlarm(now)
+	return nil
+}
+
+// setAlarm sees to it that turn is called in time. An alarm that would ring too early is left: most of them are far away, and moved
+// with each message.
+func (c *conn) setAlarm(now time.Time) {
+	if !now.Before(c.rings) {
+		c.rings = time.Time{}
+	}
 	for _, at := range []time.Time{c.session.Deadline(), c.renewAt, c.limit(), c.answerBy()} {
-		if !at.IsZero() {
-			next = min(next, max(0, time.Until(at)))
+		if !at.IsZero() && (c.rings.IsZero() || at.Before(c.rings)) {
+			c.rings = at
+			c.alarm.Reset(time.Until(at))
 		}
 	}
-	return next, nil
 }
 
 // enter sees to it that a stream with much to send does so in its turn.
@@ -326,6 +372,9 @@ func (c *conn) collect(now time.Time) error {
 		return errSlow
 	}
 	if m.config != nil {
+		if c.config == nil {
+			close(c.placed)
+		}
 		c.config = m.config
 		c.session.SetDesired(Desired{Generation: m.generation, Config: m.config, Endpoints: c.hub.endpoints})
 	}
@@ -360,23 +409,26 @@ func (c *conn) certificate(ctx context.Context, now time.Time) {
 		ctx, cancel := context.WithTimeout(ctx, issueTimeout)
 		defer cancel()
 		res, renewAt, err := c.hub.certs.Issue(ctx, c.peer.Identity)
-		c.issued <- issue{res, renewAt, err}
+		if err := c.work(func() error { c.certified(res, renewAt, err); return nil }); err != nil {
+			c.fail(err)
+		}
 	}()
 }
 
-func (c *conn) certified(got issue) {
+// certified takes in an answer of the issuer.
+func (c *conn) certified(res *envoy.Resource, renewAt time.Time, err error) {
 	c.issuing = false
 	now := time.Now()
-	if got.err != nil {
+	if err != nil {
 		c.hub.opts.Observer.Refused(CodeCertificate)
-		c.hub.opts.Log.Error("no workload certificate", "pod", c.peer.Pod.String(), "identity", c.peer.Identity.String(), "error", got.err)
+		c.hub.opts.Log.Error("no workload certificate", "pod", c.peer.Pod.String(), "identity", c.peer.Identity.String(), "error", err)
 		c.renewAt = now.Add(min(issueRetry<<min(c.failures, 10), issueMax))
 		c.failures++
 		return
 	}
 	c.failures = 0
-	c.renewAt = early(now, got.renewAt)
-	c.session.SetCertificate(got.res)
+	c.renewAt = early(now, renewAt)
+	c.session.SetCertificate(res)
 }
 
 // early moves a renewal up to a tenth of the time left forward, so that pods started together do not renew together.
@@ -389,14 +441,36 @@ func early(now, at time.Time) time.Time {
 
 // send writes one response; a client that does not read is cut off.
 func (c *conn) send(resp *Response) error {
-	watchdog := time.AfterFunc(c.hub.opts.SendTimeout, c.cut)
+	c.mu.Lock()
+	c.sending = time.Now()
+	if c.watchdog == nil {
+		c.watchdog = time.AfterFunc(c.hub.opts.SendTimeout, c.watch)
+	}
+	c.mu.Unlock()
 	err := c.stream.SendMsg(resp)
-	watchdog.Stop()
+	c.mu.Lock()
+	c.sending = time.Time{}
+	c.mu.Unlock()
 	c.hub.opts.Observer.Sent(c.peer, resp.Type, resp.Resources(), resp.Size(), err)
 	if err != nil {
 		c.hub.opts.Observer.Refused(CodeSend)
 	}
 	return err
+}
+
+// watch looks whether a response is written for too long, and again when one of now would be.
+func (c *conn) watch() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	left := c.hub.opts.SendTimeout - time.Since(c.sending)
+	switch {
+	case c.sending.IsZero():
+		c.watchdog = nil
+	case left <= 0:
+		c.cut()
+	default:
+		c.watchdog = time.AfterFunc(left, c.watch)
+	}
 }
 
 // publish makes the session's state visible to others.

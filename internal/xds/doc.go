@@ -8,7 +8,7 @@
 //   - holdings.go: what it remembers of names;
 //   - conn.go: one gRPC stream around one session; gate.go: how many do what takes memory at one time;
 //   - hub.go: all streams, and whom a new View concerns;
-//   - codec.go: responses on the wire, without copying what many proxies share;
+//   - codec.go: responses on the wire, without copying what many proxies share; request.go: requests, without what nobody reads;
 //   - server.go: the listener's limits: TLS, authentication before anything is read, one RPC and no other.
 //
 // It must not import Kubernetes clients, the planner's input (core/snapshot) or the issuers of certificates: it sees

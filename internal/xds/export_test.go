@@ -5,6 +5,7 @@ import (
 	"time"
 
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"google.golang.org/protobuf/proto"
 )
 
 // message is a response as protobuf has it.
@@ -35,4 +36,17 @@ func (h *Hub) Sizes() map[string]int {
 		"conns": len(h.conns), "behind": len(h.behind), "refusing": len(h.refusing), "pods": len(h.byPod),
 		"groups": len(h.groups), "interest": len(h.interest), "waiting": h.waiting,
 	}
+}
+
+// Hears is Handle of a message, over the wire.
+func (s *Session) Hears(now time.Time, message *discovery.DeltaDiscoveryRequest) (*Outcome, error) {
+	b, err := proto.Marshal(message)
+	if err != nil {
+		return nil, err
+	}
+	req := &Request{}
+	if err := decodeRequest(b, req); err != nil {
+		return nil, err
+	}
+	return s.Handle(now, req)
 }

@@ -45,7 +45,7 @@ func FuzzRequests(f *testing.F) {
 			n := min(int(in[0]), len(in)-1)
 			req := &discovery.DeltaDiscoveryRequest{}
 			if proto.Unmarshal(in[1:1+n], req) == nil {
-				if out, err := s.Handle(now, req); err == nil && out != nil {
+				if out, err := s.Hears(now, req); err == nil && out != nil {
 					flying[req.GetTypeUrl()] = false
 				}
 			}

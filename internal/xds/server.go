@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -51,6 +50,7 @@ func NewServer(h *Hub, auth Authenticator, conf *tls.Config) (*grpc.Server, erro
 	}
 	conf = conf.Clone()
 	conf.MinVersion = max(conf.MinVersion, tls.VersionTLS12)
+	conf.DynamicRecordSizingDisabled = true // else the first 128 kB are a hundred small records, and as many writes
 	s := &server{
 		hub: h, auth: auth, slots: make(chan struct{}, authenticating),
 		rate: rate.NewLimiter(rate.Limit(h.opts.StreamsPerSecond), h.opts.StreamsPerSecond),
@@ -180,7 +180,7 @@ func (s *server) delta(stream grpc.ServerStream) error {
 		}
 	}
 	defer started()
-	c := newConn(s.hub, who, &grpc.GenericServerStream[discovery.DeltaDiscoveryRequest, discovery.DeltaDiscoveryResponse]{ServerStream: stream}, cut, time.Now())
+	c := newConn(s.hub, who, stream, cut, time.Now())
 	c.leave = started
 	if err := s.hub.join(c); err != nil {
 		return err

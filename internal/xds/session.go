@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
-	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 
 	"openservicemesh.io/osm/internal/core/envoy"
 )
@@ -69,7 +69,7 @@ type Outcome struct {
 }
 
 // Session is the state machine of one stream: what the client subscribed, what it holds for certain, what it may
-// hold, and what is owed to it. It is driven by one goroutine; every call is given the time.
+// hold, and what is owed to it. One goroutine at a time drives it; every call is given the time.
 //
 // Versions on the wire are the resources' own, except that an endpoint's version is followed by "." and the version
 // of the cluster it was sent for. Envoy warms a changed cluster only when the endpoints are sent once more, and does
@@ -171,10 +171,10 @@ func (s *Session) AcceptCertificate() {
 }
 
 // Handle takes in one request. The outcome is nil unless the request answers the response in flight.
-func (s *Session) Handle(now time.Time, req *discovery.DeltaDiscoveryRequest) (*Outcome, error) {
-	l := s.lane(envoy.TypeURL(req.GetTypeUrl()))
+func (s *Session) Handle(now time.Time, req *Request) (*Outcome, error) {
+	l := s.lane(req.Type)
 	if l == nil {
-		return nil, fmt.Errorf("%w: %.100q", ErrUnknownType, req.GetTypeUrl())
+		return nil, fmt.Errorf("%w: %.100q", ErrUnknownType, string(req.Type))
 	}
 	if s.started.IsZero() {
 		s.started = now
@@ -182,10 +182,10 @@ func (s *Session) Handle(now time.Time, req *discovery.DeltaDiscoveryRequest) (*
 	out := s.answered(now, l, req)
 	first := !l.subscribed
 	l.subscribed = true
-	for _, name := range req.GetResourceNamesUnsubscribe() {
+	for _, name := range req.Unsubscribe {
 		l.unsubscribe(name)
 	}
-	subscribe := req.GetResourceNamesSubscribe()
+	subscribe := req.Subscribe
 	if first && len(subscribe) == 0 && l.wildcardType() {
 		subscribe = []string{wildcardName} // the form that older clients use
 	}
@@ -198,7 +198,7 @@ func (s *Session) Handle(now time.Time, req *discovery.DeltaDiscoveryRequest) (*
 		}
 	}
 	if first {
-		s.claim(now, l, req.GetInitialResourceVersions())
+		s.claim(now, l, req.Claims)
 	}
 	return out, nil
 }
@@ -217,23 +217,35 @@ func (s *Session) subscribe(l *lane, name string) error {
 	if len(name) > maxNameLen || l.len() >= maxNames {
 		return ErrTooMany
 	}
-	l.subscribe(name)
+	l.subscribe(s.own(l.typ, name))
 	return nil
 }
 
-// claim records what a reconnecting client says it holds.
-func (s *Session) claim(now time.Time, l *lane, versions map[string]string) {
-	if l.wildcard && len(versions) <= maxNames {
-		l.expect(len(versions))
+// own is a name as it can be kept: as the configuration has it, or a copy. The client's is a part of its whole request.
+func (s *Session) own(t envoy.TypeURL, name string) string {
+	if t == envoy.Endpoint {
+		t = envoy.Cluster
 	}
-	for name, version := range versions {
-		if !l.wildcard && !l.has(name) {
+	if res := get(s.want.Config, t, name); res != nil {
+		return res.Name
+	}
+	return strings.Clone(name)
+}
+
+// claim records what a reconnecting client says it holds.
+func (s *Session) claim(now time.Time, l *lane, claims []Claim) {
+	if l.wildcard && len(claims) <= maxNames {
+		l.expect(len(claims))
+	}
+	for _, c := range claims {
+		if !l.wildcard && !l.has(c.Name) {
 			continue
 		}
-		e := l.entry(name)
-		e.cur, e.with = s.recognise(l.typ, name, version)
-		l.touch(name)
-		s.watchWarmth(now, e.cur, len(versions))
+		res, with := s.recognise(l.typ, c.Name, c.Version)
+		e := l.entry(res.Name)
+		e.cur, e.with = res, with
+		l.touch(res.Name)
+		s.watchWarmth(now, e.cur, len(claims))
 		s.warmed = true // what is claimed is delivered: clusters claimed before may be complete
 	}
 }
@@ -242,15 +254,22 @@ func (s *Session) claim(now time.Time, l *lane, versions map[string]string) {
 func (s *Session) recognise(t envoy.TypeURL, name, version string) (res *envoy.Resource, with string) {
 	if t == envoy.Endpoint {
 		version, with = splitWire(version)
-		if cluster := get(s.want.Config, envoy.Cluster, name); cluster != nil {
-			if res := s.endpoints(name); res != nil && res.Version == version {
-				return res, with
-			}
+		cluster := get(s.want.Config, envoy.Cluster, name)
+		if cluster != nil && cluster.Version == with {
+			with = cluster.Version
+		} else {
+			with = strings.Clone(with)
 		}
-	} else if res := get(s.want.Config, t, name); res != nil && res.Version == version {
-		return res, ""
+		if cluster != nil {
+			res = s.endpoints(cluster.Name)
+		}
+	} else {
+		res = get(s.want.Config, t, name)
 	}
-	return &envoy.Resource{Type: t, Name: name, Version: version}, with
+	if res != nil && res.Version == version {
+		return res, with
+	}
+	return &envoy.Resource{Type: t, Name: s.own(t, name), Version: strings.Clone(version)}, with
 }
 
 // endpoints never returns nil for a cluster of the configuration: without an answer Envoy would keep it warming.

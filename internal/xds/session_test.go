@@ -60,7 +60,7 @@ func (x *script) says(want ...string) {
 
 func (x *script) hears(req *discovery.DeltaDiscoveryRequest) *Outcome {
 	x.t.Helper()
-	out, err := x.s.Handle(x.now, req)
+	out, err := x.s.Hears(x.now, req)
 	require.NoError(x.t, err)
 	return out
 }
@@ -377,9 +377,9 @@ func TestTheCertificateIsWaitedForAndNeverAnothers(t *testing.T) {
 
 func TestLimitsOfASession(t *testing.T) {
 	x := newScript(t)
-	_, err := x.s.Handle(x.now, &discovery.DeltaDiscoveryRequest{TypeUrl: "type.googleapis.com/envoy.service.runtime.v3.Runtime"})
+	_, err := x.s.Hears(x.now, &discovery.DeltaDiscoveryRequest{TypeUrl: "type.googleapis.com/envoy.service.runtime.v3.Runtime"})
 	require.ErrorIs(t, err, ErrUnknownType)
-	_, err = x.s.Handle(x.now, &discovery.DeltaDiscoveryRequest{TypeUrl: string(envoy.Endpoint), ResourceNamesSubscribe: []string{strings.Repeat("x", maxNameLen+1)}})
+	_, err = x.s.Hears(x.now, &discovery.DeltaDiscoveryRequest{TypeUrl: string(envoy.Endpoint), ResourceNamesSubscribe: []string{strings.Repeat("x", maxNameLen+1)}})
 	require.ErrorIs(t, err, ErrTooMany)
 
 	var list []*envoy.Resource

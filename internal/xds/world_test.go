@@ -106,7 +106,7 @@ func (w *world) hear() error {
 	if req.GetResponseNonce() != "" {
 		w.flying[req.GetTypeUrl()]--
 	}
-	out, err := w.session.Handle(w.now, req)
+	out, err := w.session.Hears(w.now, req)
 	if out != nil {
 		w.outcomes = append(w.outcomes, *out)
 	}
