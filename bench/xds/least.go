@@ -66,7 +66,7 @@ func (c rawCodec) Marshal(v any) (mem.BufferSlice, error) {
 func encode(t envoy.TypeURL, list ...*envoy.Resource) []byte {
 	resp := &discovery.DeltaDiscoveryResponse{SystemVersionInfo: "1", TypeUrl: string(t), Nonce: "1"}
 	for _, r := range list {
-		resp.Resources = append(resp.Resources, &discovery.Resource{Name: r.Name, Version: r.Version, Resource: r.Body})
+		resp.Resources = append(resp.Resources, &discovery.Resource{Name: r.Name, Version: r.Version, Resource: r.Body()})
 	}
 	b, err := proto.Marshal(resp)
 	if err != nil {

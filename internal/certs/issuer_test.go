@@ -33,9 +33,9 @@ var bookbuyer = meshid.Identity{Namespace: "bookbuyer", ServiceAccount: "bookbuy
 // decode reads an issued resource the way Envoy would.
 func decode(t testing.TB, res *envoy.Resource) (*tlsv3.Secret, tls.Certificate) {
 	t.Helper()
-	require.Equal(t, string(envoy.Secret), res.Body.TypeUrl)
+	require.Equal(t, string(envoy.Secret), res.Body().TypeUrl)
 	s := &tlsv3.Secret{}
-	require.NoError(t, proto.Unmarshal(res.Body.Value, s))
+	require.NoError(t, proto.Unmarshal(res.Body().Value, s))
 	require.NoError(t, s.ValidateAll())
 	pair, err := tls.X509KeyPair(s.GetTlsCertificate().GetCertificateChain().GetInlineBytes(), s.GetTlsCertificate().GetPrivateKey().GetInlineBytes())
 	require.NoError(t, err)

@@ -40,7 +40,7 @@ func listenersOf(t *testing.T, v *View, name string) string {
 	t.Helper()
 	var out []byte
 	for _, l := range v.Config(keyOf(t, v, name)).List(envoy.Listener) {
-		out = append(out, l.Body.Value...)
+		out = append(out, l.Body().Value...)
 	}
 	return string(out)
 }

@@ -54,7 +54,7 @@ func EnvoyText(set *envoy.Resources, words ...string) ([]byte, error) {
 		}
 		list := []json.RawMessage{}
 		for _, r := range set.List(k.typ) {
-			m, err := r.Body.UnmarshalNew()
+			m, err := r.Body().UnmarshalNew()
 			if err != nil {
 				return nil, fmt.Errorf("%s %s: %w", k.word, r.Name, err)
 			}

@@ -44,7 +44,7 @@ func (r *Response) Resources() int { return len(r.adds) }
 func (r *Response) Size() int {
 	size := r.frontSize()
 	for _, d := range r.adds {
-		size += len(d.res.Body.GetValue())
+		size += d.res.Size()
 	}
 	return size
 }
@@ -57,7 +57,7 @@ func (r *Response) frontSize() int {
 	}
 	for _, d := range r.adds {
 		n := sizesOf(d)
-		size += 1 + protowire.SizeVarint(uint64(n.resource)) + n.resource - len(d.res.Body.GetValue())
+		size += 1 + protowire.SizeVarint(uint64(n.resource)) + n.resource - d.res.Size()
 	}
 	return size
 }
@@ -91,8 +91,8 @@ func (c sharing) Unmarshal(data mem.BufferSlice, v any) error {
 	return decodeRequest(buf.ReadOnlyData(), req)
 }
 
-// encodeResponse encodes a response as one piece before the resources and two for each of them: what stands in front of its
-// encoded content, and that content. All but the contents lies in one allocation.
+// encodeResponse encodes a response as one piece before the resources and, for each of them, one that stands in front of its
+// encoded content, and that content in one piece or in three. All but the contents lies in one allocation.
 func encodeResponse(resp *Response) mem.BufferSlice {
 	front := make([]byte, 0, resp.frontSize())
 	front = appendString(front, fieldSystemVersion, resp.system())
@@ -102,12 +102,21 @@ func encodeResponse(resp *Response) mem.BufferSlice {
 		front = protowire.AppendTag(front, fieldRemoved, protowire.BytesType)
 		front = protowire.AppendString(front, name)
 	}
-	pieces := make([]mem.SliceBuffer, 0, 1+2*len(resp.adds))
+	each := 2
+	if resp.Type == envoy.Cluster {
+		each = 4
+	}
+	pieces := make([]mem.SliceBuffer, 0, 1+each*len(resp.adds))
 	pieces = append(pieces, front)
 	for _, d := range resp.adds {
 		begin := len(front)
 		front = appendFront(front, d)
-		pieces = append(pieces, front[begin:], d.res.Body.GetValue())
+		pieces = append(pieces, front[begin:])
+		for _, p := range d.res.Pieces() {
+			if len(p) > 0 {
+				pieces = append(pieces, p)
+			}
+		}
 	}
 	out := make(mem.BufferSlice, 0, len(pieces))
 	for i := range pieces {
@@ -125,7 +134,7 @@ func sizesOf(d delivery) sizes {
 	if d.with != "" {
 		n.version += len(versionSeparator) + len(d.with)
 	}
-	n.any = sizeString(d.res.Body.GetTypeUrl()) + 1 + protowire.SizeBytes(len(d.res.Body.GetValue()))
+	n.any = sizeString(string(d.res.Type)) + 1 + protowire.SizeBytes(d.res.Size())
 	n.resource = sizeString(d.res.Name) + 1 + protowire.SizeBytes(n.any)
 	if n.version > 0 {
 		n.resource += 1 + protowire.SizeBytes(n.version)
@@ -149,9 +158,9 @@ func appendFront(b []byte, d delivery) []byte {
 	b = appendString(b, fieldResourceName, d.res.Name)
 	b = protowire.AppendTag(b, fieldResourceBody, protowire.BytesType)
 	b = protowire.AppendVarint(b, uint64(n.any))
-	b = appendString(b, fieldAnyType, d.res.Body.GetTypeUrl())
+	b = appendString(b, fieldAnyType, string(d.res.Type))
 	b = protowire.AppendTag(b, fieldAnyValue, protowire.BytesType)
-	return protowire.AppendVarint(b, uint64(len(d.res.Body.GetValue())))
+	return protowire.AppendVarint(b, uint64(d.res.Size()))
 }
 
 func appendString(b []byte, field protowire.Number, s string) []byte {

@@ -8,10 +8,12 @@ import (
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
-	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 	"pgregory.net/rapid"
 
 	"openservicemesh.io/osm/internal/core/envoy"
+	"openservicemesh.io/osm/internal/core/ir"
+	"openservicemesh.io/osm/internal/core/meshid"
 )
 
 // TestTheCodecSaysWhatProtobufSays compares the encoding of any response that a session can make with the message
@@ -24,18 +26,18 @@ func TestTheCodecSaysWhatProtobufSays(t *testing.T) {
 			removes: rapid.SliceOf(text).Draw(t, "removed"),
 		}
 		for range rapid.IntRange(0, 5).Draw(t, "resources") {
-			resp.adds = append(resp.adds, delivery{with: rapid.StringN(0, 20, 40).Draw(t, "with"), res: &envoy.Resource{
-				Name: text.Draw(t, "name"), Version: text.Draw(t, "version"),
-				Body: &anypb.Any{TypeUrl: text.Draw(t, "type"), Value: rapid.SliceOfN(rapid.Byte(), 0, 40000).Draw(t, "value")},
-			}})
+			resp.adds = append(resp.adds, delivery{with: rapid.StringN(0, 20, 40).Draw(t, "with"), res: anyResource(t, text)})
 		}
 		want := resp.message()
 		pieces, err := newCodec().Marshal(resp)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if front := *pieces[0].(*mem.SliceBuffer); cap(front) != sum(pieces, func(i int) bool { return i == 0 || i%2 == 1 }) {
-			t.Fatalf("room for %d bytes was made", cap(front))
+		if front := *pieces[0].(*mem.SliceBuffer); cap(front) != resp.frontSize() {
+			t.Fatalf("room for %d bytes was made, %d are wanted", cap(front), resp.frontSize())
+		}
+		if got := resp.frontSize() + contents(resp); pieces.Len() != got {
+			t.Fatalf("%d bytes, %d are wanted", pieces.Len(), got)
 		}
 		if pieces.Len() != resp.Size() {
 			t.Fatalf("%d bytes, announced as %d", pieces.Len(), resp.Size())
@@ -50,11 +52,28 @@ func TestTheCodecSaysWhatProtobufSays(t *testing.T) {
 	})
 }
 
-func sum(pieces mem.BufferSlice, which func(i int) bool) (n int) {
-	for i, p := range pieces {
-		if which(i) {
-			n += p.Len()
+// anyResource is one that was encoded whole, or a cluster that callers have in common.
+func anyResource(t *rapid.T, text *rapid.Generator[string]) *envoy.Resource {
+	name := text.Draw(t, "name")
+	if rapid.Bool().Draw(t, "shared") {
+		set, err := envoy.Translate(ir.Proxy{Clusters: []ir.Cluster{{Name: name, Kind: ir.Mesh, Protocol: meshid.HTTP, CertSecret: text.Draw(t, "cert")}}}, nil)
+		if err != nil {
+			t.Fatal(err)
 		}
+		return set.List(envoy.Cluster)[0]
+	}
+	value := &wrapperspb.BytesValue{Value: rapid.SliceOfN(rapid.Byte(), 0, 40000).Draw(t, "value")}
+	r, err := envoy.NewResource(envoy.TypeURL(text.Draw(t, "type")), name, value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Version = text.Draw(t, "version")
+	return r
+}
+
+func contents(resp *Response) (n int) {
+	for _, d := range resp.adds {
+		n += d.res.Size()
 	}
 	return n
 }

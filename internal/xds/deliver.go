@@ -113,7 +113,7 @@ func (s *Session) pick(now time.Time, l *lane) (adds []delivery, removes []strin
 			if adds == nil {
 				adds = make([]delivery, 0, min(len(names), batchCount))
 			}
-			adds, size = append(adds, d), size+len(d.res.Body.GetValue())
+			adds, size = append(adds, d), size+d.res.Size()
 		case remove:
 			removes = append(removes, name)
 		case wait:
@@ -219,7 +219,7 @@ func (s *Session) desired(now time.Time, l *lane, name string) (d delivery, read
 		if s.cert == nil {
 			return delivery{}, false
 		}
-		if e, _ := l.look(name); s.cert.Body == nil && e.cur != s.cert {
+		if e, _ := l.look(name); !s.cert.Known() && e.cur != s.cert {
 			return delivery{}, false
 		}
 		return delivery{res: s.cert}, true
@@ -238,7 +238,7 @@ func (s *Session) desiredEndpoints(now time.Time, name string) (d delivery, read
 			return delivery{}, true
 		}
 		mine, _ := s.lane(envoy.Endpoint).look(name)
-		if mine.cur == nil || mine.cur.Body == nil {
+		if mine.cur == nil || !mine.cur.Known() {
 			return delivery{}, true
 		}
 		d := delivery{res: mine.cur, with: mine.with}
@@ -267,7 +267,7 @@ func (s *Session) desiredEndpoints(now time.Time, name string) (d delivery, read
 // fromHere reports whether the client got the resource on this very stream, as against claiming to hold it.
 func (e entry) fromHere() bool {
 	known := false
-	e.held(func(res *envoy.Resource) { known = known || res.Body != nil })
+	e.held(func(res *envoy.Resource) { known = known || res.Known() })
 	return known
 }
 

@@ -14,7 +14,7 @@ func (r *Response) message() *discovery.DeltaDiscoveryResponse {
 		SystemVersionInfo: strconv.FormatUint(r.Generation, 10), TypeUrl: string(r.Type), Nonce: r.Nonce, RemovedResources: r.removes,
 	}
 	for _, d := range r.adds {
-		out.Resources = append(out.Resources, &discovery.Resource{Name: d.res.Name, Version: wire(d.res, d.with), Resource: d.res.Body})
+		out.Resources = append(out.Resources, &discovery.Resource{Name: d.res.Name, Version: wire(d.res, d.with), Resource: d.res.Body()})
 	}
 	return out
 }

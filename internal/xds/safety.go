@@ -153,7 +153,7 @@ func (s *Session) gather(now time.Time, r *references) {
 				into, v = r.firm, wait
 			}
 			e.held(func(res *envoy.Resource) {
-				if res.Body == nil {
+				if !res.Known() {
 					r.doubt(l.typ, v)
 				}
 				for _, ref := range res.Refs {

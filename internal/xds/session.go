@@ -150,7 +150,7 @@ func (s *Session) CertificateNeeded() (held string, needed bool) {
 	switch {
 	case s.cert == nil:
 		return held, true
-	case s.cert.Body == nil: // accepted on the client's word; it has forgotten it since
+	case !s.cert.Known(): // accepted on the client's word; it has forgotten it since
 		return "", e.cur == nil
 	}
 	return held, false
@@ -250,7 +250,7 @@ func (s *Session) claim(now time.Time, l *lane, claims []Claim) {
 	}
 }
 
-// recognise finds the resource a client means; one whose content is not known here has no Body and unknown Refs.
+// recognise finds the resource a client means; one whose content is not known here is not Known and has unknown Refs.
 func (s *Session) recognise(t envoy.TypeURL, name, version string) (res *envoy.Resource, with string) {
 	if t == envoy.Endpoint {
 		version, with = splitWire(version)

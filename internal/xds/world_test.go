@@ -212,7 +212,7 @@ func (w *world) needed(ref envoy.Ref) bool {
 	if len(w.session.Rejections()) > 0 {
 		for _, t := range referrers(ref.Type) {
 			for _, e := range w.session.lane(t).all() {
-				if e.open != nil && len(e.open.maybe) > 0 || e.cur != nil && e.cur.Body == nil {
+				if e.open != nil && len(e.open.maybe) > 0 || e.cur != nil && !e.cur.Known() {
 					return true // the session cannot know which older version the client has kept, and that may refer to it
 				}
 			}

@@ -227,6 +227,6 @@ func configOf(t *testing.T, roots []byte, parts snapshot.Parts, pod meshid.Pod, 
 		out = append(out, view.Config(key).List(typ)...)
 	}
 	l := &listenerv3.Listener{}
-	require.NoError(t, view.Config(key).Get(envoy.Listener, listener).Body.UnmarshalTo(l))
+	require.NoError(t, view.Config(key).Get(envoy.Listener, listener).Body().UnmarshalTo(l))
 	return out, l
 }

@@ -164,7 +164,7 @@ func (m *vaultMesh) leaf(t *testing.T) (*x509.Certificate, *envoy.Resource) {
 	res, _, err := m.issuer.Issue(t.Context(), meshid.Identity{Namespace: "shop", ServiceAccount: "cart"})
 	require.NoError(t, err)
 	var s tlsv3.Secret
-	require.NoError(t, proto.Unmarshal(res.Body.Value, &s))
+	require.NoError(t, proto.Unmarshal(res.Body().Value, &s))
 	block, _ := pem.Decode(s.GetTlsCertificate().GetCertificateChain().GetInlineBytes())
 	require.NotNil(t, block)
 	c, err := x509.ParseCertificate(block.Bytes)

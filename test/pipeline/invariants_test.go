@@ -33,7 +33,7 @@ func everyChain(t *testing.T, check func(t *testing.T, at string, l *listenerv3.
 			set := w.view.Config(p.Key)
 			for _, r := range set.List(envoy.Listener) {
 				l := &listenerv3.Listener{}
-				require.NoError(t, r.Body.UnmarshalTo(l))
+				require.NoError(t, r.Body().UnmarshalTo(l))
 				chains := l.FilterChains
 				if l.DefaultFilterChain != nil {
 					chains = append(chains, l.DefaultFilterChain)
@@ -73,7 +73,7 @@ func routesOf(t *testing.T, set *envoy.Resources, c *listenerv3.FilterChain) *ro
 	r := set.Get(envoy.Route, m.GetRds().GetRouteConfigName())
 	require.NotNil(t, r, m.GetRds().GetRouteConfigName())
 	rc := &routev3.RouteConfiguration{}
-	require.NoError(t, r.Body.UnmarshalTo(rc))
+	require.NoError(t, r.Body().UnmarshalTo(rc))
 	return rc
 }
 
@@ -201,7 +201,7 @@ func TestClustersOnDemandAreFetched(t *testing.T) {
 			set := w.view.Config(p.Key)
 			for _, r := range set.List(envoy.Listener) {
 				l := &listenerv3.Listener{}
-				require.NoError(t, r.Body.UnmarshalTo(l))
+				require.NoError(t, r.Body().UnmarshalTo(l))
 				for _, c := range l.FilterChains {
 					refs, err := deltaclient.Refs(filters.Any(c))
 					require.NoError(t, err)

@@ -143,5 +143,5 @@ func TestRealRequestStatsUnscraped(t *testing.T) {
 	require.NotContains(t, m.figures(t, "client.client"), "osm_request")
 	addresses := m.view.Endpoints("shop/web|" + strconv.Itoa(m.ports["PORT_WEB"]))
 	require.NotNil(t, addresses)
-	require.NotContains(t, string(addresses.Body.Value), "Deployment")
+	require.NotContains(t, string(addresses.Body().Value), "Deployment")
 }

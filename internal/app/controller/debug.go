@@ -184,7 +184,7 @@ func (d *debugServer) config(pod meshid.Pod) map[string]json.RawMessage {
 	out := map[string]json.RawMessage{}
 	for _, t := range envoy.Types() {
 		for _, res := range resources.List(t) {
-			if b, err := (protojson.MarshalOptions{}).Marshal(res.Body); err == nil {
+			if b, err := (protojson.MarshalOptions{}).Marshal(res.Body()); err == nil {
 				out[strings.TrimPrefix(string(t), "type.googleapis.com/")+"/"+res.Name] = b
 			}
 		}

@@ -204,7 +204,7 @@ func dumpOf(mesh *render.Mesh, namespace, pod string, holds func(cluster *envoy.
 			if typ == envoy.Cluster && !holds(r) {
 				continue
 			}
-			m, err := r.Body.UnmarshalNew()
+			m, err := r.Body().UnmarshalNew()
 			if err != nil {
 				failures = append(failures, err)
 				continue

@@ -26,22 +26,18 @@ const (
 	figuresConnect   = time.Second
 )
 
+// clusterWith is everything that a cluster is encoded from.
+type clusterWith struct {
+	Cluster ir.Cluster
+	TLS     ir.TLS
+}
+
 func (t *translator) cluster(c ir.Cluster, tls ir.TLS) {
-	from := struct {
-		Cluster ir.Cluster
-		TLS     ir.TLS
-	}{c, tls}
-	t.once(from, func() (*Resource, error) {
-		if c.Kind == ir.Mesh {
-			r, err := NewResource(Cluster, c.Name, meshCluster(c, tls),
-				Ref{Endpoint, c.Name}, Ref{Secret, c.CertSecret}, Ref{Secret, c.TrustSecret})
-			if err == nil {
-				r.OnDemand = c.OnDemand
-			}
-			return r, err
-		}
-		return NewResource(Cluster, c.Name, otherCluster(c))
-	})
+	if c.Kind == ir.Mesh {
+		t.called(c, tls)
+		return
+	}
+	t.once(clusterWith{c, tls}, func() (*Resource, error) { return NewResource(Cluster, c.Name, otherCluster(c)) })
 }
 
 // otherCluster is a cluster of any kind but that of services of the mesh.

@@ -15,14 +15,17 @@ import (
 
 // Memory encodes plans and keeps what it encoded, by the values it was encoded from: a filter chain or a virtual host that
 // a hundred proxies have in common is encoded once, and so is one that a change of policy leaves as it was. Equal resources
-// are one pointer. Its methods may be called concurrently; the result of Translate does not depend on what it keeps.
+// are one pointer (clusters of services are while they are those of one key). Its methods may be called concurrently; the result of Translate does not depend on what it keeps.
 type Memory struct {
 	mu        sync.Mutex
 	age       uint64
 	parts     map[digest]*kept[*part]
 	resources map[digest]*kept[*Resource]
+	forms     map[digest]*kept[*form]
 	// lists are the parts that lists shared by plans became, while the plans are of one generation.
 	lists map[listAt][]*part
+	// formsAt are forms by the clusters that plans have in common, likewise.
+	formsAt map[formAt]*form
 }
 
 // listAt is a list by its place, which it keeps from being taken for another while not keeping it in memory. with are the
@@ -50,7 +53,10 @@ const (
 
 // NewMemory returns one that keeps nothing yet.
 func NewMemory() *Memory {
-	return &Memory{parts: map[digest]*kept[*part]{}, resources: map[digest]*kept[*Resource]{}, lists: map[listAt][]*part{}}
+	return &Memory{
+		parts: map[digest]*kept[*part]{}, resources: map[digest]*kept[*Resource]{}, forms: map[digest]*kept[*form]{},
+		lists: map[listAt][]*part{}, formsAt: map[formAt]*form{},
+	}
 }
 
 // Age says that another generation of plans begins, so that what no plan has any more is dropped in time.
@@ -59,9 +65,11 @@ func (m *Memory) Age() {
 	defer m.mu.Unlock()
 	m.age++
 	clear(m.lists)
+	clear(m.formsAt)
 	if m.age%sweepEvery == 0 {
 		sweep(m.parts, m.age)
 		sweep(m.resources, m.age)
+		sweep(m.forms, m.age)
 	}
 }
 
@@ -104,7 +112,7 @@ func lookup[V any](m *Memory, table map[digest]*kept[V], key digest) (v V, ok bo
 
 // Translate is the function Translate. before, if not nil, is returned again when nothing differs from it.
 func (m *Memory) Translate(p ir.Proxy, roots Bundle, before *Resources) (*Resources, error) {
-	t := &translator{memory: m}
+	t := &translator{memory: m, before: before}
 	t.proxy(p, roots)
 	if t.err != nil {
 		return nil, t.err

@@ -24,11 +24,11 @@ func TestPartsAreEncodedLikeTheWhole(t *testing.T) {
 		require.NoError(t, err)
 		for _, typ := range Types() {
 			for _, r := range set.List(typ) {
-				m, err := r.Body.UnmarshalNew()
+				m, err := r.Body().UnmarshalNew()
 				require.NoError(t, err)
 				whole, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
 				require.NoError(t, err)
-				require.Equal(t, whole, r.Body.Value, r.Name)
+				require.Equal(t, whole, r.Body().Value, r.Name)
 			}
 		}
 	}
@@ -80,5 +80,6 @@ func TestMemoryForgets(t *testing.T) {
 		m.Age()
 	}
 	require.Empty(t, m.resources)
+	require.Empty(t, m.forms)
 	require.Empty(t, m.parts)
 }

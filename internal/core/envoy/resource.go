@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"io"
 	"slices"
 	"strings"
 
@@ -44,13 +45,20 @@ type Resource struct {
 	Name string
 	// Version is derived from the content alone, so two controllers that hold the same content give the same version.
 	Version string
-	Body    *anypb.Any
 	// Refs are the resources this one names, sorted, without duplicates.
 	Refs []Ref
 	// OnDemand is for clusters: a proxy is sent it when it asks for it by name, or has it already. It is no part of the
 	// version: a proxy that has the cluster need not be told when this changes.
 	OnDemand bool
+
+	// body is the content, unless it is that of a form with the name of a certificate in its gap.
+	body *anypb.Any
+	form *form
+	cert string
 }
+
+// versionBytes is how much of the content's SHA-256 is its version.
+const versionBytes = 8
 
 // NewResource encodes m deterministically and derives the version from the bytes.
 func NewResource(t TypeURL, name string, m proto.Message, refs ...Ref) (*Resource, error) {
@@ -65,7 +73,7 @@ func newResource(t TypeURL, name string, body []byte, refs []Ref) *Resource {
 	slices.SortFunc(refs, Ref.Compare)
 	return &Resource{
 		Type: t, Name: name, Version: Hash(body),
-		Body: &anypb.Any{TypeUrl: string(t), Value: body},
+		body: &anypb.Any{TypeUrl: string(t), Value: body},
 		Refs: slices.Clip(slices.Compact(refs)),
 	}
 }
@@ -73,7 +81,7 @@ func newResource(t TypeURL, name string, body []byte, refs []Ref) *Resource {
 // Hash returns the first 16 hexadecimal digits of the SHA-256 of b.
 func Hash(b []byte) string {
 	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:8])
+	return hex.EncodeToString(sum[:versionBytes])
 }
 
 // Resources is all configuration of one kind of proxy: clusters, listeners, routes and validation secrets. Endpoints
@@ -83,7 +91,6 @@ type Resources struct {
 	Version string
 	list    []*Resource // what Memory.Translate made it of
 	byType  map[TypeURL][]*Resource
-	byName  map[Ref]*Resource
 }
 
 // made reports whether the set was made of this very list.
@@ -92,24 +99,26 @@ func (r *Resources) made(of []*Resource) bool { return slices.Equal(r.list, of) 
 // NewResources builds the set; the order of list does not matter. Two resources of one type and name are a
 // programming error and the later one wins.
 func NewResources(list []*Resource) *Resources {
-	r := &Resources{byType: map[TypeURL][]*Resource{}, byName: make(map[Ref]*Resource, len(list))}
+	r := &Resources{byType: map[TypeURL][]*Resource{}}
 	for _, res := range list {
-		r.byName[Ref{res.Type, res.Name}] = res
+		r.byType[res.Type] = append(r.byType[res.Type], res)
 	}
-	var all strings.Builder
+	h := sha256.New()
 	for _, t := range Types() {
-		for ref, res := range r.byName {
-			if ref.Type == t {
-				r.byType[t] = append(r.byType[t], res)
-			}
-		}
-		slices.SortFunc(r.byType[t], func(a, b *Resource) int { return cmp.Compare(a.Name, b.Name) })
+		r.byType[t] = sortedByName(r.byType[t])
 		for _, res := range r.byType[t] {
-			all.WriteString(string(t) + "\x00" + res.Name + "\x00" + res.Version + onDemandMark(res) + "\n")
+			_, _ = io.WriteString(h, string(t)+"\x00"+res.Name+"\x00"+res.Version+onDemandMark(res)+"\n")
 		}
 	}
-	r.Version = Hash([]byte(all.String()))
+	r.Version = hex.EncodeToString(h.Sum(nil)[:versionBytes])
 	return r
+}
+
+// sortedByName sorts resources of one type in place; of several with one name the last stays.
+func sortedByName(list []*Resource) []*Resource {
+	slices.Reverse(list)
+	slices.SortStableFunc(list, func(a, b *Resource) int { return strings.Compare(a.Name, b.Name) })
+	return slices.Clip(slices.CompactFunc(list, func(a, b *Resource) bool { return a.Name == b.Name }))
 }
 
 // onDemandMark tells sets apart that differ in what is on demand alone.
@@ -124,4 +133,10 @@ func onDemandMark(r *Resource) string {
 func (r *Resources) List(t TypeURL) []*Resource { return r.byType[t] }
 
 // Get returns one resource, or nil.
-func (r *Resources) Get(t TypeURL, name string) *Resource { return r.byName[Ref{t, name}] }
+func (r *Resources) Get(t TypeURL, name string) *Resource {
+	list := r.byType[t]
+	if i, found := slices.BinarySearchFunc(list, name, func(r *Resource, name string) int { return strings.Compare(r.Name, name) }); found {
+		return list[i]
+	}
+	return nil
+}

@@ -38,9 +38,12 @@ func (t *translator) proxy(p ir.Proxy, roots Bundle) {
 	}
 }
 
-// translator collects resources and the first error. parts are those of the resource that is being made.
+// translator collects resources and the first error. parts are those of the resource that is being made, before is what the
+// same key had.
 type translator struct {
 	memory *Memory
+	before *Resources
+	tls    *digest
 	out    []*Resource
 	parts  []*part
 	err    error
@@ -53,4 +56,13 @@ func (t *translator) add(typ TypeURL, name string, m proto.Message, refs ...Ref)
 		return
 	}
 	t.out = append(t.out, r)
+}
+
+// digestOfTLS is remembered: all clusters of a proxy have the same.
+func (t *translator) digestOfTLS(tls ir.TLS) digest {
+	if t.tls == nil {
+		d := digestOf(tls)
+		t.tls = &d
+	}
+	return *t.tls
 }

@@ -98,8 +98,8 @@ func TestHeadersBetweenSidecars(t *testing.T) {
 	set, err := Translate(proxy(), nil)
 	require.NoError(t, err)
 	in, out := &routev3.RouteConfiguration{}, &routev3.RouteConfiguration{}
-	require.NoError(t, set.Get(Route, "rds-in").Body.UnmarshalTo(in))
-	require.NoError(t, set.Get(Route, "rds-out").Body.UnmarshalTo(out))
+	require.NoError(t, set.Get(Route, "rds-in").Body().UnmarshalTo(in))
+	require.NoError(t, set.Get(Route, "rds-out").Body().UnmarshalTo(out))
 	require.Equal(t, append(slices.Clone(untrusted), names.HeaderDownstreamProtocol), in.RequestHeadersToRemove)
 	require.Equal(t, []string{"x-a_b", "x_a-b", "x_a_b"}, in.VirtualHosts[0].RequestHeadersToRemove)
 	require.Empty(t, in.RequestHeadersToAdd)
@@ -125,7 +125,7 @@ func TestAddresses(t *testing.T) {
 	set, err := Translate(p, nil)
 	require.NoError(t, err)
 	l := &listenerv3.Listener{}
-	require.NoError(t, set.Get(Listener, names.ListenerOutbound).Body.UnmarshalTo(l))
+	require.NoError(t, set.Get(Listener, names.ListenerOutbound).Body().UnmarshalTo(l))
 	require.Equal(t, "::", l.AdditionalAddresses[0].Address.GetSocketAddress().Address)
 	ranges := l.FilterChains[0].FilterChainMatch.PrefixRanges
 	require.Equal(t, wrapperspb.UInt32(32).Value, ranges[0].PrefixLen.Value)
@@ -170,7 +170,7 @@ func TestOnDemandIsNoPartOfTheVersion(t *testing.T) {
 	require.False(t, was.OnDemand)
 	require.True(t, is.OnDemand)
 	require.Equal(t, was.Version, is.Version)
-	require.Equal(t, was.Body.Value, is.Body.Value)
+	require.Equal(t, was.Body().Value, is.Body().Value)
 	require.NotEqual(t, before.Version, after.Version)
 	require.Same(t, before.Get(Cluster, "a/b|80|local"), after.Get(Cluster, "a/b|80|local"))
 }

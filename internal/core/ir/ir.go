@@ -275,6 +275,8 @@ type Cluster struct {
 	Limits *Limits `json:"limits,omitempty"`
 	// OnDemand is for a Mesh cluster: the proxy gets it with the first call to it.
 	OnDemand bool `json:"onDemand,omitempty"`
+	// Alike is the cluster that this one is but for its CertSecret, at the same place in memory for all that are. It is not encoded.
+	Alike *Cluster `json:"-"`
 }
 
 // Trust is a validation context: the mesh's roots and, if Names is not nil, the exact certificate names accepted.

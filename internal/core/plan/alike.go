@@ -86,9 +86,10 @@ func (p *Planner) sharedCalls(k Key) *calls {
 	}
 	own := *common
 	own.clusters = slices.Clone(common.clusters)
+	cert := names.SecretServiceCert(k.Identity)
 	for i := range own.clusters {
 		if own.clusters[i].Kind == ir.Mesh {
-			own.clusters[i].CertSecret = names.SecretServiceCert(k.Identity)
+			own.clusters[i].CertSecret, own.clusters[i].Alike = cert, &common.clusters[i]
 		}
 	}
 	return &own

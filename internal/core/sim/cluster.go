@@ -25,7 +25,7 @@ func upstream(set *envoy.Resources, name string) (cluster, error) {
 		return cluster{}, fmt.Errorf("cluster %s is referred to but not among the resources", name)
 	}
 	m := &clusterv3.Cluster{}
-	if err := r.Body.UnmarshalTo(m); err != nil {
+	if err := r.Body().UnmarshalTo(m); err != nil {
 		return cluster{}, err
 	}
 	tls := &tlsv3.UpstreamTlsContext{}
@@ -52,7 +52,7 @@ func firstEndpoint(r *envoy.Resource) (netip.AddrPort, bool, error) {
 		return netip.AddrPort{}, false, nil
 	}
 	m := &endpointv3.ClusterLoadAssignment{}
-	if err := r.Body.UnmarshalTo(m); err != nil {
+	if err := r.Body().UnmarshalTo(m); err != nil {
 		return netip.AddrPort{}, false, err
 	}
 	for _, l := range m.Endpoints {

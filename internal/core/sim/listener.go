@@ -73,7 +73,7 @@ func readListener(set *envoy.Resources, name string) (*listener, error) {
 		return nil, nil
 	}
 	m := &listenerv3.Listener{}
-	if err := r.Body.UnmarshalTo(m); err != nil {
+	if err := r.Body().UnmarshalTo(m); err != nil {
 		return nil, err
 	}
 	out := &listener{passthrough: m.DefaultFilterChain != nil}
@@ -173,7 +173,7 @@ func readTrust(set *envoy.Resources, c *tlsv3.CommonTlsContext) (trust, error) {
 		return trust{}, fmt.Errorf("secret %s is referred to but not among the resources", name)
 	}
 	secret := &tlsv3.Secret{}
-	if err := s.Body.UnmarshalTo(secret); err != nil {
+	if err := s.Body().UnmarshalTo(secret); err != nil {
 		return trust{}, err
 	}
 	v := secret.GetValidationContext()

@@ -27,7 +27,7 @@ func leaves(set *envoy.Resources, cluster string, c *chain, req *Request) (Outco
 		return Outcome{}, false, fmt.Errorf("cluster %s is referred to but not among the resources", cluster)
 	}
 	m := &clusterv3.Cluster{}
-	if err := r.Body.UnmarshalTo(m); err != nil {
+	if err := r.Body().UnmarshalTo(m); err != nil {
 		return Outcome{}, false, err
 	}
 	out := Outcome{By: c.name, Cluster: cluster}

@@ -35,7 +35,7 @@ func findRoute(set *envoy.Resources, config string, req Request) (*route, error)
 		return nil, fmt.Errorf("route config %s is referred to but not among the resources", config)
 	}
 	m := &routev3.RouteConfiguration{}
-	if err := r.Body.UnmarshalTo(m); err != nil {
+	if err := r.Body().UnmarshalTo(m); err != nil {
 		return nil, err
 	}
 	vh := findHost(m.VirtualHosts, strings.ToLower(req.Host))

@@ -56,7 +56,7 @@ type assembler struct {
 
 func (s *assembler) cluster(r *envoy.Resource) (*clusterv3.Cluster, error) {
 	c := &clusterv3.Cluster{}
-	if err := r.Body.UnmarshalTo(c); err != nil {
+	if err := r.Body().UnmarshalTo(c); err != nil {
 		return nil, err
 	}
 	if c.GetType() == clusterv3.Cluster_EDS {
@@ -64,7 +64,7 @@ func (s *assembler) cluster(r *envoy.Resource) (*clusterv3.Cluster, error) {
 		c.EdsClusterConfig = nil
 		c.LoadAssignment = &endpointv3.ClusterLoadAssignment{ClusterName: c.Name}
 		if e := s.endpoints(c.Name); e != nil {
-			if err := e.Body.UnmarshalTo(c.LoadAssignment); err != nil {
+			if err := e.Body().UnmarshalTo(c.LoadAssignment); err != nil {
 				return nil, err
 			}
 		}
@@ -74,7 +74,7 @@ func (s *assembler) cluster(r *envoy.Resource) (*clusterv3.Cluster, error) {
 
 func (s *assembler) listener(r *envoy.Resource) (*listenerv3.Listener, error) {
 	l := &listenerv3.Listener{}
-	if err := r.Body.UnmarshalTo(l); err != nil {
+	if err := r.Body().UnmarshalTo(l); err != nil {
 		return nil, err
 	}
 	chains := l.FilterChains
@@ -109,7 +109,7 @@ func (s *assembler) routes(f *listenerv3.Filter) error {
 			return fmt.Errorf("route config %s is not among the resources", name)
 		}
 		rc := &routev3.RouteConfiguration{}
-		if err := r.Body.UnmarshalTo(rc); err != nil {
+		if err := r.Body().UnmarshalTo(rc); err != nil {
 			return err
 		}
 		// Static routes may be checked against the clusters, which a dangling name would fail.
@@ -169,7 +169,7 @@ func (s *assembler) socket(t *corev3.TransportSocket) error {
 		return fmt.Errorf("secret %s is not among the resources", name)
 	}
 	secret := &tlsv3.Secret{}
-	if err := r.Body.UnmarshalTo(secret); err != nil {
+	if err := r.Body().UnmarshalTo(secret); err != nil {
 		return err
 	}
 	trust := secret.GetValidationContext()
