@@ -15,7 +15,8 @@ func (s *Session) answered(now time.Time, l *lane, req *Request) *Outcome {
 	if f == nil || req.Nonce != f.nonce {
 		return nil
 	}
-	l.flight, s.warmed = nil, true
+	l.flight = nil
+	s.warmed = s.warmed || l.typ != envoy.Cluster || req.Refused || len(f.removes) > 0
 	out := &Outcome{Type: l.typ, Took: now.Sub(f.sentAt), Resources: len(f.adds)}
 	if req.Refused {
 		message := cmp.Or(req.Message, "refused without a message")
@@ -42,7 +43,7 @@ func (s *Session) accepted(now time.Time, l *lane, f *flight) {
 			continue
 		}
 		e.cur, e.with, e.open = d.res, d.with, nil
-		s.watchWarmth(now, e.cur, len(f.adds))
+		s.watchWarmth(now, e, len(f.adds))
 	}
 }
 
@@ -90,7 +91,6 @@ func (s *Session) removed(l *lane, name string) {
 	if get(s.want.Config, l.typ, name) != nil {
 		l.touch(name)
 	}
-	delete(s.warming, envoy.Ref{Type: l.typ, Name: name})
 	if l.typ == envoy.Cluster {
 		s.lane(envoy.Endpoint).touch(name)
 	}

@@ -62,7 +62,6 @@ func (s *Session) pass(now time.Time) []*Response {
 		var removes []string
 		if len(adds) == 0 {
 			adds, removes = s.pick(now, l)
-			l.shrink()
 		}
 		// An empty first answer tells Envoy that there is nothing, so it must not precede listeners held back for a moment.
 		if len(adds) > 0 || len(removes) > 0 || l.answer && l.owed == 0 {
@@ -83,48 +82,49 @@ const (
 	keep // as long as a version that the client refuses is not replaced
 )
 
-// pick chooses additions among the dirty names or, when there are none, removals.
+// pick chooses additions among the dirty names or, when there are none, removals. What it chooses is no longer dirty.
 func (s *Session) pick(now time.Time, l *lane) (adds []delivery, removes []string) {
 	l.owed, l.kept = 0, 0
-	if len(l.dirty) == 0 {
+	due := l.dirty.len()
+	if due == 0 {
 		return nil, nil
 	}
-	names := make([]string, 0, len(l.dirty))
-	for name := range l.dirty {
-		names = append(names, name)
-	}
-	slices.Sort(names)
 	var refs references
 	size := 0
-	for _, name := range names {
+	l.dirty.keep(func(name string) bool {
 		v, d := s.judge(now, l, name)
 		if v == remove && !l.unanswered(name) { // else it is only told that there is no such thing
 			v = s.mayRemove(now, &refs, envoy.Ref{Type: l.typ, Name: name})
 		}
 		switch v {
 		case nothing:
-			delete(l.dirty, name)
 			s.cleared++
+			return false
 		case add:
 			if len(adds) == batchCount || size > batchBytes {
-				l.owed++
-				continue
+				break
 			}
 			if adds == nil {
-				adds = make([]delivery, 0, min(len(names), batchCount))
+				adds = make([]delivery, 0, min(due, batchCount))
 			}
 			adds, size = append(adds, d), size+d.res.Size()
+			return false
 		case remove:
 			removes = append(removes, name)
-		case wait:
-			l.owed++
+			return true
 		case keep:
 			l.kept++
+			return true
 		}
-	}
+		l.owed++
+		return true
+	})
 	if len(adds) > 0 {
 		l.owed += len(removes)
 		return adds, nil
+	}
+	if len(removes) > 0 {
+		l.dirty.keep(func(name string) bool { _, out := slices.BinarySearch(removes, name); return !out })
 	}
 	return nil, removes
 }
@@ -280,7 +280,7 @@ func (s *Session) send(now time.Time, l *lane, adds []delivery, removes []string
 	l.expect(s.unknown(l, adds))
 	opens, maybes := make([]open, len(adds)), make([]*envoy.Resource, len(adds))
 	for i, d := range adds {
-		delete(l.dirty, d.res.Name)
+		l.dirty.remove(d.res.Name)
 		e := l.entry(d.res.Name)
 		if e.open == nil {
 			maybes[i] = d.res
@@ -295,10 +295,8 @@ func (s *Session) send(now time.Time, l *lane, adds []delivery, removes []string
 		}
 	}
 	for _, name := range removes {
-		delete(l.dirty, name)
 		l.entry(name).opened().leaving = true
 	}
-	l.shrink()
 	return resp
 }
 

@@ -5,7 +5,7 @@
 // proxy has acknowledged and which resources it refused.
 //
 //   - session.go, lane.go, deliver.go: the protocol of one stream as a state machine without gRPC, clock or goroutine;
-//   - holdings.go: what it remembers of names;
+//   - holdings.go: what it remembers of names; nameset.go: names that are due;
 //   - conn.go: one gRPC stream around one session; gate.go: how many do what takes memory at one time;
 //   - hub.go: all streams, and whom a new View concerns;
 //   - codec.go: responses on the wire, without copying what many proxies share; request.go: requests, without what nobody reads;

@@ -116,6 +116,9 @@ func (h *holdings) drop(name string) {
 		return
 	}
 	h.n--
+	if e := h.apart[name]; e != nil {
+		*e = entry{} // whoever still points to it
+	}
 	delete(h.apart, name)
 	if h.has(name) {
 		if h.apart == nil {

@@ -16,8 +16,7 @@ type lane struct {
 	answer     bool // a response is due even if it is empty: Envoy's start waits for it
 	holdings
 	// dirty holds the names whose desired state may differ from what the client holds.
-	dirty map[string]struct{}
-	large bool // dirty has held more than fits a map's first space
+	dirty nameSet
 	// owed counts the dirty names which the last Next left behind because they wait for something that will come.
 	owed int
 	// kept counts those which stay as long as the client refuses a version of something else.
@@ -33,6 +32,8 @@ type entry struct {
 	cur   *envoy.Resource // acknowledged or claimed; nil: none. Body nil: content unknown here
 	with  string          // endpoints only: the version of the cluster they were sent for
 	open  *open           // nil while nothing is uncertain
+	// cold is since when it is accepted while some of its endpoints, secrets or routes are not yet delivered; zero: not so.
+	cold time.Time
 }
 
 // open is the uncertain part of an entry; few entries have one at a time.
@@ -59,16 +60,8 @@ type delivery struct {
 	with string
 }
 
-// shrink gives back the space of what was dirty once none is: maps keep theirs, and thousands of streams wait most of
-// the time.
-func (l *lane) shrink() {
-	if len(l.dirty) == 0 && l.large {
-		l.dirty, l.large = map[string]struct{}{}, false
-	}
-}
-
 func newLane(t envoy.TypeURL) lane {
-	return lane{typ: t, dirty: map[string]struct{}{}}
+	return lane{typ: t}
 }
 
 // wildcardType reports whether clients may ask for all resources of the type.
@@ -77,13 +70,8 @@ func (l *lane) wildcardType() bool { return l.typ == envoy.Cluster || l.typ == e
 // touch marks a name for comparison, if the client is concerned with it at all.
 func (l *lane) touch(name string) {
 	if l.subscribed && (l.wildcard || l.has(name)) {
-		l.mark(name)
+		l.dirty.add(name)
 	}
-}
-
-func (l *lane) mark(name string) {
-	l.dirty[name] = struct{}{}
-	l.large = l.large || len(l.dirty) > smallMap
 }
 
 func (e *entry) opened() *open {
@@ -112,7 +100,7 @@ func (l *lane) subscribe(name string) {
 		l.flight.more = l.flight.more || len(l.flight.adds) < before
 		l.flight.removes = except(l.flight.removes, func(n string) bool { return n == name })
 	}
-	l.mark(name)
+	l.dirty.add(name)
 }
 
 func (l *lane) unsubscribe(name string) {
@@ -120,7 +108,7 @@ func (l *lane) unsubscribe(name string) {
 		l.wildcard, l.answer = false, false
 		for n, e := range l.all() {
 			if !e.named {
-				l.forget(n)
+				l.drop(n)
 			}
 		}
 		return
@@ -132,12 +120,7 @@ func (l *lane) unsubscribe(name string) {
 		l.take(name).named = false
 		return
 	}
-	l.forget(name)
-}
-
-func (l *lane) forget(name string) {
 	l.drop(name)
-	delete(l.dirty, name)
 }
 
 // held returns every version of an entry that may be in force at the client.

@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"slices"
 	"time"
 
 	"openservicemesh.io/osm/internal/core/envoy"
@@ -18,40 +19,44 @@ func (s *Session) wait(now, end time.Time) bool {
 }
 
 // watchWarmth begins to watch an accepted resource, one of some, until all that the client fetches for it by name is delivered.
-func (s *Session) watchWarmth(now time.Time, res *envoy.Resource, among int) {
-	if res == nil || (res.Type != envoy.Cluster && res.Type != envoy.Listener) {
+func (s *Session) watchWarmth(now time.Time, e *entry, among int) {
+	if t := e.cur.Type; t != envoy.Cluster && t != envoy.Listener {
 		return
 	}
-	if ref := (envoy.Ref{Type: res.Type, Name: res.Name}); !s.warm(res) {
-		if s.warming == nil {
-			s.warming = make(map[envoy.Ref]time.Time, among)
-		}
-		s.warming[ref], s.warmed = now, true
-	} else {
-		delete(s.warming, ref)
+	if s.warm(e.cur) {
+		s.warmed = s.warmed || !e.cold.IsZero()
+		e.cold = time.Time{}
+		return
 	}
+	end := now.Add(warmLimit)
+	if len(s.cold) == 0 {
+		s.cold, s.warmBy = slices.Grow(s.cold, among), end
+	}
+	if e.cold.IsZero() {
+		s.cold = append(s.cold, e)
+	}
+	e.cold = now
 }
 
 // pruneWarming ends the watch over what is complete, gone or overdue.
 func (s *Session) pruneWarming(now time.Time) {
-	if len(s.warming) == 0 {
-		return
-	}
-	if !s.warmed && s.wait(now, s.warmBy) {
+	if len(s.cold) == 0 || !s.warmed && s.wait(now, s.warmBy) {
 		return
 	}
 	s.warmed, s.warmBy = false, now.Add(warmLimit)
-	for ref, since := range s.warming {
-		e, _ := s.lane(ref.Type).look(ref.Name)
-		end := since.Add(warmLimit)
-		if e.cur == nil || s.warm(e.cur) || !now.Before(end) {
-			delete(s.warming, ref)
-		} else if end.Before(s.warmBy) {
+	s.cold = slices.DeleteFunc(s.cold, func(e *entry) bool {
+		end := e.cold.Add(warmLimit)
+		if e.cur == nil || e.cold.IsZero() || s.warm(e.cur) || !now.Before(end) {
+			e.cold = time.Time{}
+			return true
+		}
+		if end.Before(s.warmBy) {
 			s.warmBy = end
 		}
-	}
-	if len(s.warming) == 0 {
-		s.warming = nil // thousands of proxies wait rarely: do not keep the space
+		return false
+	})
+	if len(s.cold) == 0 {
+		s.cold = nil // thousands of proxies wait rarely: do not keep the space
 		return
 	}
 	s.wait(now, s.warmBy)
@@ -112,7 +117,7 @@ func (s *Session) mayAdd(now time.Time, l *lane, res *envoy.Resource) bool {
 		case e.cur == nil && !e.refusing():
 			return false
 		}
-		if since, cold := s.warming[ref]; cold && s.wait(now, since.Add(warmLimit)) {
+		if !e.cold.IsZero() && s.wait(now, e.cold.Add(warmLimit)) {
 			return false
 		}
 	}
@@ -174,7 +179,7 @@ func (s *Session) changing(l *lane, name string, r *references) bool {
 		return true
 	}
 	ref := envoy.Ref{Type: l.typ, Name: name}
-	if _, dirty := l.dirty[name]; !dirty {
+	if !l.dirty.has(name) {
 		return false
 	}
 	return get(s.want.Config, l.typ, name) != nil || r.allows(ref) != keep

@@ -84,12 +84,11 @@ type Session struct {
 	deadline time.Time
 	cleared  uint64 // names found to need nothing, parts of refused responses taken up
 	refusals bool   // the client has ever refused anything
-	// warmBy is the earliest end of a wait in warming; warmed tells that something was delivered since it was looked at.
+	// cold are the accepted clusters and listeners which wait to be complete, and perhaps some which no longer do.
+	cold []*entry
+	// warmBy is the earliest end of such a wait; warmed tells that some may have ended since it was looked at.
 	warmBy time.Time
 	warmed bool
-	// warming holds accepted clusters and listeners some of whose endpoints, secrets or routes are not yet delivered,
-	// with the time of acceptance.
-	warming map[envoy.Ref]time.Time
 }
 
 // NewSession starts a stream's state. certName is the one secret name for which the certificate given to
@@ -184,6 +183,7 @@ func (s *Session) Handle(now time.Time, req *Request) (*Outcome, error) {
 	l.subscribed = true
 	for _, name := range req.Unsubscribe {
 		l.unsubscribe(name)
+		s.warmed = true // perhaps nobody waits for it any more
 	}
 	subscribe := req.Subscribe
 	if first && len(subscribe) == 0 && l.wildcardType() {
@@ -245,7 +245,7 @@ func (s *Session) claim(now time.Time, l *lane, claims []Claim) {
 		e := l.entry(res.Name)
 		e.cur, e.with = res, with
 		l.touch(res.Name)
-		s.watchWarmth(now, e.cur, len(claims))
+		s.watchWarmth(now, e, len(claims))
 		s.warmed = true // what is claimed is delivered: clusters claimed before may be complete
 	}
 }
@@ -305,7 +305,7 @@ func (s *Session) Unanswered() (since time.Time) {
 // Due is how many names may have to be sent.
 func (s *Session) Due() (n int) {
 	for i := range s.lanes {
-		n += len(s.lanes[i].dirty)
+		n += s.lanes[i].dirty.len()
 	}
 	return n
 }
@@ -322,7 +322,7 @@ func (s *Session) Settled() bool {
 			return false
 		}
 	}
-	return len(s.warming) == 0
+	return len(s.cold) == 0
 }
 
 // Rejections lists what the client refuses at present, sorted by type and name.
