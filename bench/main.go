@@ -42,7 +42,7 @@ var benches = []struct {
 	{"sidecar", "sidecar", nil, false},
 	{"injection", "injection", nil, false},
 	{"life", "life", nil, false},
-	{"growth", "controlplane", []string{"-growth", "-pods", "5000", "-services", "300", "-rounds", "10"}, true},
+	{"growth", "controlplane", []string{"-growth", "-pods", "5000", "-services", "1000", "-rounds", "10"}, true},
 	{"churn", "controlplane", []string{"-pods", "300", "-services", "30", "-endpoints", "300"}, true},
 }
 

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +53,15 @@ func TestPodLife(t *testing.T) {
 			}
 			return nil
 		})
+		// A limit of memory has the sidecar watch its heap.
+		applyText(t, strings.ReplaceAll(lonePod(""), "name: lone", "name: limited"))
+		ready(t, "life/limited")
+		pod{lifeNamespace, "limited", "app"}.want(t, 0, `"pod":"server"`, "get", "-fail", "http://server.life/")
+		for figure, want := range map[string]string{"resource_monitors.fixed_heap.pressure": "[1-9][0-9]?", "overload_actions.stop_accepting_requests.active": "0"} {
+			if out := osm(t, "proxy", "get", "stats", "limited", "-n", lifeNamespace, "-p", "0"); !regexp.MustCompile(`overload\.envoy\.` + figure + `: ` + want + `\n`).MatchString(out) {
+				t.Errorf("%s is not %s:\n%s", figure, want, out)
+			}
+		}
 	})
 	t.Run("TLS versions", func(t *testing.T) {
 		old := `{"spec":{"sidecar":{"tlsMinProtocolVersion":"TLSv1_0","tlsMaxProtocolVersion":"TLSv1_1"}}}`
