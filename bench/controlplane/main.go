@@ -51,7 +51,7 @@ func main() {
 	flag.IntVar(&o.endpoints, "endpoints", 1000, "endpoints in all, not fewer than services")
 	flag.IntVar(&o.rounds, "rounds", 20, "repetitions of each change")
 	flag.DurationVar(&o.rest, "rest", 30*time.Second, "how long to measure that nothing happens")
-	flag.StringVar(&o.profile, "profile", "", "folder to write join.cpu, endpoint.cpu, policy.cpu, idle.cpu and joined.heap of the controller into")
+	flag.StringVar(&o.profile, "profile", "", "folder to write join.cpu, endpoint.cpu, policy.cpu, permissive.cpu, idle.cpu and joined.heap of the controller into")
 	flag.DurationVar(&o.churn, "churn", 0, "for how long to have pods, endpoints, policies and streams come and go, instead of the scenarios")
 	flag.BoolVar(&o.growth, "growth", false, "measure smaller meshes, up to -pods and -services, instead of the scenarios")
 	file := flag.String("json", "", "file to write the table to as JSON")
