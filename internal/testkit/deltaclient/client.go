@@ -19,9 +19,10 @@ import (
 )
 
 // Dial connects to a server whose certificate is signed by roots for the given name; nothing is sent before the first
-// call.
+// call. It offers the key exchanges that Envoy offers; Go's own would come with a third, which costs both sides a tenth of a join.
 func Dial(address, serverName string, roots *x509.CertPool, opts ...grpc.DialOption) (*grpc.ClientConn, error) {
-	creds := credentials.NewTLS(&tls.Config{RootCAs: roots, ServerName: serverName, MinVersion: tls.VersionTLS12})
+	creds := credentials.NewTLS(&tls.Config{RootCAs: roots, ServerName: serverName, MinVersion: tls.VersionTLS12,
+		CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256}})
 	return grpc.NewClient(address, append([]grpc.DialOption{grpc.WithTransportCredentials(creds)}, opts...)...)
 }
 
