@@ -65,11 +65,20 @@ func (c *cluster) answer(t *testing.T, f func(spec map[string]any) map[string]an
 			if _, done := obj.Object["status"]; done || e.Type == "DELETED" {
 				continue
 			}
-			time.Sleep(20 * time.Millisecond) // until the client watches: a fake keeps no history
 			obj.Object["status"] = f(obj.Object["spec"].(map[string]any))
-			_, _ = c.Resource(Resource).Namespace("osm-system").Update(context.Background(), obj, metav1.UpdateOptions{})
+			go c.keepSaying(t.Context(), obj)
 		}
 	}()
+}
+
+// keepSaying sets a request's status until the request is gone: a fake keeps no history, and the client may not watch yet.
+func (c *cluster) keepSaying(ctx context.Context, obj *unstructured.Unstructured) {
+	for ctx.Err() == nil {
+		if _, err := c.Resource(Resource).Namespace("osm-system").Update(ctx, obj, metav1.UpdateOptions{}); err != nil {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
 
 func condition(kind, status, reason, message string) map[string]any {
@@ -132,16 +141,17 @@ func TestWhyThereIsNoCertificate(t *testing.T) {
 		create error
 		status map[string]any
 		want   string
+		waits  bool // for what does not come, until its time is over
 	}{
-		"not installed":  {missing, nil, "the cluster has no CertificateRequest.cert-manager.io: install cert-manager"},
-		"no right":       {forbidden, nil, "osm.certificateProvider.kind=cert-manager, which grants it"},
-		"denied":         {nil, status(condition("Denied", "True", "policy", "not on a Monday")), "denied by an approver: not on a Monday"},
-		"failed":         {nil, status(condition("Ready", "False", "Failed", "no such curve")), "no such curve"},
-		"invalid":        {nil, status(condition("InvalidRequest", "True", "", "odd")), "found invalid: odd"},
-		"issuer missing": {nil, status(condition("Approved", "True", "", ""), condition("Ready", "False", "Pending", `Referenced "Issuer" not found`)), `Referenced "Issuer" not found (context deadline exceeded)`},
-		"nobody there":   {nil, status(), "nobody has approved the request; is cert-manager (or another approver) running?"},
-		"odd issuer":     {nil, status(condition("Approved", "True", "", "")), "does it serve this kind of issuer?"},
-		"nonsense":       {nil, status(condition("Ready", "True", "", "")), "holds no PEM block CERTIFICATE"},
+		"not installed":  {missing, nil, "the cluster has no CertificateRequest.cert-manager.io: install cert-manager", false},
+		"no right":       {forbidden, nil, "osm.certificateProvider.kind=cert-manager, which grants it", false},
+		"denied":         {nil, status(condition("Denied", "True", "policy", "not on a Monday")), "denied by an approver: not on a Monday", false},
+		"failed":         {nil, status(condition("Ready", "False", "Failed", "no such curve")), "no such curve", false},
+		"invalid":        {nil, status(condition("InvalidRequest", "True", "", "odd")), "found invalid: odd", false},
+		"issuer missing": {nil, status(condition("Approved", "True", "", ""), condition("Ready", "False", "Pending", `Referenced "Issuer" not found`)), `Referenced "Issuer" not found (context deadline exceeded)`, true},
+		"nobody there":   {nil, status(), "nobody has approved the request; is cert-manager (or another approver) running?", true},
+		"odd issuer":     {nil, status(condition("Approved", "True", "", "")), "does it serve this kind of issuer?", true},
+		"nonsense":       {nil, status(condition("Ready", "True", "", "")), "holds no PEM block CERTIFICATE", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCluster(t)
@@ -149,7 +159,11 @@ func TestWhyThereIsNoCertificate(t *testing.T) {
 				c.PrependReactor("create", "certificaterequests", func(k8stesting.Action) (bool, runtime.Object, error) { return true, nil, tt.create })
 			}
 			c.answer(t, func(map[string]any) map[string]any { return tt.status })
-			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			patience := time.Minute
+			if tt.waits {
+				patience = 500 * time.Millisecond
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			_, err := c.client.Ask(ctx, template(t))
 			require.ErrorContains(t, err, tt.want)
