@@ -26,7 +26,7 @@ type bench struct {
 
 func main() {
 	installs := flag.Int("installs", 3, "how often the mesh is installed")
-	pods := flag.Int("pods", 10, "pods started of each kind")
+	pods := flag.Int("pods", 20, "pods started of each kind")
 	load := flag.Duration("load", 20*time.Second, "length of the load under which the controller is killed")
 	oncluster.Main("life", "Life", func(ctx context.Context, c *cluster.Cluster, table *report.Table) error {
 		b := &bench{cluster: c, table: table}

@@ -22,10 +22,14 @@ type Remote struct {
 	cmd *exec.Cmd
 }
 
+// lazyCollector has the child collect seldom: it shares the cores with what is measured, and nobody measures its memory.
+const lazyCollector = "GOGC=400"
+
 // Start runs a command whose main calls Main, usually this very program with a flag.
 func Start(spec Spec, name string, args ...string) (*Remote, error) {
 	r := &Remote{cmd: exec.Command(name, args...)} //nolint:gosec // the caller's own program
 	r.cmd.Stderr = os.Stderr
+	r.cmd.Env = append(os.Environ(), lazyCollector)
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	in, err := r.cmd.StdinPipe()
 	if err != nil {
