@@ -148,9 +148,10 @@ func adsConfig() *corev3.ApiConfigSource {
 			EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{
 				ClusterName: names.ClusterController,
 				// A sidecar often starts before the cluster's DNS answers for it; the default first pause of up to
-				// half a second would be most of its start-up time.
+				// half a second would be most of its start-up time. A controller that was killed is replaced within a few seconds;
+				// no sidecar is to be much later than that, and a thousand that ask in vain are to ask seldom.
 				RetryPolicy: &corev3.RetryPolicy{RetryBackOff: &corev3.BackoffStrategy{
-					BaseInterval: durationMillis(100), MaxInterval: durationMillis(10_000),
+					BaseInterval: durationMillis(100), MaxInterval: durationMillis(5_000),
 				}},
 			},
 		}}},
