@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -45,7 +44,10 @@ func (b *bench) up(ctx context.Context) error {
 		return err
 	}
 	oncluster.Progress("installing the mesh")
-	return errors.Join(b.install(ctx), b.namespaces(ctx))
+	if err := b.install(ctx); err != nil {
+		return err
+	}
+	return b.namespaces(ctx)
 }
 
 func (b *bench) measure(ctx context.Context, only string, rounds int, duration time.Duration, services []string) error {
