@@ -110,11 +110,11 @@ func onCollection(ctx context.Context, collected chan<- struct{}) {
 		if ctx.Err() != nil {
 			return
 		}
+		onCollection(ctx, collected) // first: who is told may collect at once, and is told of that too
 		select {
 		case collected <- struct{}{}:
 		default:
 		}
-		onCollection(ctx, collected)
 	}, collected)
 }
 
