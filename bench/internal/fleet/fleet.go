@@ -213,29 +213,37 @@ func (f *fleet) wait(words []string) (Answer, error) {
 	}
 	end := time.After(patience)
 	for {
-		a := f.reached(reached)
-		if a.Proxies >= n {
-			return a, nil
+		got, last := f.reached(reached)
+		if got >= n {
+			return f.count().reached(got, last), nil
 		}
 		select {
 		case <-f.news:
-			time.Sleep(time.Millisecond) // looking at all of them costs; the times are theirs
+			time.Sleep(lookPause)
 		case <-end:
-			return a, fmt.Errorf("%s: %d of %d within %s", words, a.Proxies, n, patience)
+			return f.count().reached(got, last), fmt.Errorf("%s: %d of %d within %s", words, got, n, patience)
 		}
 	}
 }
 
-func (f *fleet) reached(at func(*proxy) time.Time) Answer {
-	a := f.count()
+// lookPause is between two looks at all proxies: each takes as long as they take for a response, and the times are theirs.
+const lookPause = 20 * time.Millisecond
+
+// reached returns how many proxies have a time, and the last of those times.
+func (f *fleet) reached(at func(*proxy) time.Time) (n int, last time.Time) {
 	f.each(0, len(f.proxies), func(p *proxy) {
 		if t := at(p); !t.IsZero() {
-			a.Proxies++
-			if t.After(a.At) {
-				a.At = t
+			n++
+			if t.After(last) {
+				last = t
 			}
 		}
 	})
+	return n, last
+}
+
+func (a Answer) reached(n int, last time.Time) Answer {
+	a.Proxies, a.At = n, last
 	return a
 }
 

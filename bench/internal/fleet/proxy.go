@@ -12,6 +12,7 @@ import (
 	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
 
 	"openservicemesh.io/osm/internal/core/envoy"
 	"openservicemesh.io/osm/internal/testkit/deltaclient"
@@ -46,18 +47,22 @@ type references struct {
 	refs map[[3]string][]envoy.Ref
 }
 
-func (r *references) of(t envoy.TypeURL, res *discovery.Resource) []envoy.Ref {
+func (r *references) of(t envoy.TypeURL, res resource) []envoy.Ref {
 	if t != envoy.Cluster && t != envoy.Listener && t != envoy.Route {
 		return nil
 	}
-	key := [3]string{string(t), res.GetName(), res.GetVersion()}
+	key := [3]string{string(t), res.name, res.version}
 	r.mu.RLock()
 	refs, ok := r.refs[key]
 	r.mu.RUnlock()
 	if ok {
 		return refs
 	}
-	refs, err := deltaclient.Refs(res.GetResource())
+	var body anypb.Any
+	if err := proto.Unmarshal(res.body, &body); err != nil {
+		return nil
+	}
+	refs, err := deltaclient.Refs(&body)
 	if err != nil {
 		return nil
 	}
@@ -74,7 +79,7 @@ func (p *proxy) start(address, name string, roots *x509.CertPool) {
 	go func() {
 		defer close(p.done)
 		for ctx.Err() == nil {
-			conn, err := deltaclient.Dial(address, name, roots)
+			conn, err := deltaclient.Dial(address, name, roots, grpc.WithDefaultCallOptions(grpc.ForceCodecV2(newCodec())))
 			if err == nil {
 				err = p.serve(ctx, conn)
 				_ = conn.Close()
@@ -110,14 +115,16 @@ func (p *proxy) serve(ctx context.Context, conn *grpc.ClientConn) error {
 		}
 	}
 	for {
-		resp := &discovery.DeltaDiscoveryResponse{}
-		if err := stream.RecvMsg(resp); err != nil {
+		var resp response
+		if err := stream.RecvMsg(&resp); err != nil {
 			return err
 		}
 		if d := p.delay.Load(); d > 0 {
 			time.Sleep(time.Duration(d))
 		}
-		for _, req := range p.handle(resp) {
+		answers := p.handle(&resp)
+		resp.free()
+		for _, req := range answers {
 			if err := stream.Send(req); err != nil {
 				return err
 			}
@@ -148,21 +155,21 @@ func (p *proxy) connect() []*discovery.DeltaDiscoveryRequest {
 }
 
 // handle takes a response in and returns the answer and what it leads to.
-func (p *proxy) handle(resp *discovery.DeltaDiscoveryResponse) []*discovery.DeltaDiscoveryRequest {
-	t := envoy.TypeURL(resp.GetTypeUrl())
+func (p *proxy) handle(resp *response) []*discovery.DeltaDiscoveryRequest {
+	t := resp.typ
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.since[t]++
-	p.bytes += proto.Size(resp)
-	answer := &discovery.DeltaDiscoveryRequest{TypeUrl: resp.GetTypeUrl(), ResponseNonce: resp.GetNonce()}
+	p.bytes += resp.size
+	answer := &discovery.DeltaDiscoveryRequest{TypeUrl: string(t), ResponseNonce: resp.nonce}
 	if t == envoy.Route && p.refuse.Load() && len(p.held[t]) > 0 {
 		answer.ErrorDetail = &rpcstatus.Status{Code: 13, Message: "refused on purpose"}
 		return []*discovery.DeltaDiscoveryRequest{answer}
 	}
 	out := []*discovery.DeltaDiscoveryRequest{answer}
 	wanted := map[envoy.TypeURL][]string{}
-	for _, r := range resp.GetResources() {
-		p.held[t][r.GetName()] = r.GetVersion()
+	for _, r := range resp.resources {
+		p.held[t][r.name] = r.version
 		for _, ref := range p.fleet.references.of(t, r) {
 			if _, unasked := p.held[envoy.Cluster][ref.Name]; unasked && ref.Type == envoy.Cluster {
 				continue
@@ -173,7 +180,7 @@ func (p *proxy) handle(resp *discovery.DeltaDiscoveryResponse) []*discovery.Delt
 			}
 		}
 	}
-	for _, name := range resp.GetRemovedResources() {
+	for _, name := range resp.removed {
 		delete(p.held[t], name)
 		if t == envoy.Cluster && p.named[envoy.Endpoint][name] {
 			delete(p.named[envoy.Endpoint], name)
