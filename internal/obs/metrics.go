@@ -19,12 +19,13 @@ import (
 type Metrics struct {
 	registry *prometheus.Registry
 
-	k8sEvents, sendSuccess, sendError, xdsRequests, admission, errorCodes, httpResponses, reconciled *prometheus.CounterVec
-	reconnects, broadcasts, rejected, certIssued                                                     prometheus.Counter
-	namespaces, proxies                                                                              prometheus.Gauge
-	featureFlags, versionInfo                                                                        *prometheus.GaugeVec
-	configUpdate, httpDuration                                                                       *prometheus.HistogramVec
-	certTime                                                                                         prometheus.Histogram
+	k8sEvents, admission, errorCodes, httpResponses, reconciled *prometheus.CounterVec
+	reconnects, broadcasts, rejected, certIssued                prometheus.Counter
+	namespaces, proxies                                         prometheus.Gauge
+	featureFlags, versionInfo                                   *prometheus.GaugeVec
+	configUpdate, httpDuration                                  *prometheus.HistogramVec
+	certTime                                                    prometheus.Histogram
+	streams                                                     *proxyCounters
 	// queued counts the events that wait; nil in programs that handle none.
 	queued atomic.Pointer[func() int]
 }
@@ -39,15 +40,13 @@ func NewMetrics() *Metrics {
 	f := factory{r}
 	m := &Metrics{
 		registry:      r,
+		streams:       newProxyCounters(),
 		k8sEvents:     f.counters("k8s_api_event_count", "Events received from the Kubernetes API server.", "type", "namespace"),
 		namespaces:    f.gauge("resource_namespace_count", "Namespaces that the mesh monitors."),
 		proxies:       f.gauge("proxy_connect_count", "Proxies connected to this controller."),
 		reconnects:    f.counter("proxy_reconnect_count", "Streams of proxies that had one to this controller before."),
-		sendSuccess:   f.counters("proxy_response_send_success_count", "Responses sent to proxies.", "proxy_uuid", "identity", "type"),
-		sendError:     f.counters("proxy_response_send_error_count", "Responses that could not be sent to proxies.", "proxy_uuid", "identity", "type"),
 		configUpdate:  f.histograms("proxy_config_update_time", "Seconds to bring a proxy's configuration up to date.", slowBuckets(), "resource_type", "success"),
 		broadcasts:    f.counter("proxy_broadcast_event_count", "Changes that concerned every proxy."),
-		xdsRequests:   f.counters("proxy_xds_request_count", "Requests made by proxies.", "proxy_uuid", "identity", "type"),
 		rejected:      f.counter("proxy_max_connections_rejected", "Proxies refused because of the limit on connections."),
 		admission:     f.counters("admission_webhook_response_total", "Admission reviews answered.", "kind", "success"),
 		certIssued:    f.counter("cert_issued_count", "Certificates issued."),
@@ -59,6 +58,7 @@ func NewMetrics() *Metrics {
 		versionInfo:   f.gauges("version_info", "The version of this process.", "version", "build_date", "git_commit"),
 		reconciled:    f.counters("reconciliation_total", "Objects restored by the reconciler.", "kind"),
 	}
+	r.MustRegister(m.streams)
 	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: prefix + "events_queued", Help: "Events that wait to be handled."}, m.countQueued))
 	v := version.Get()
 	m.versionInfo.WithLabelValues(v.Version, v.BuildDate, v.GitCommit).Set(1)
@@ -84,13 +84,12 @@ func (m *Metrics) SetNamespaces(n int) { m.namespaces.Set(float64(n)) }
 // ProxyConnected counts a stream that was accepted.
 func (m *Metrics) ProxyConnected() { m.proxies.Inc() }
 
-// ProxyDisconnected counts a stream that ended, and drops the series of that proxy: without this every restarted pod
-// would leave some behind for ever.
-func (m *Metrics) ProxyDisconnected(proxyUUID string) {
-	m.proxies.Dec()
-	for _, v := range []*prometheus.CounterVec{m.sendSuccess, m.sendError, m.xdsRequests} {
-		v.DeletePartialMatch(prometheus.Labels{"proxy_uuid": proxyUUID})
-	}
+// ProxyDisconnected counts a stream that ended.
+func (m *Metrics) ProxyDisconnected() { m.proxies.Dec() }
+
+// ProxyLeft drops the series of a proxy: without this every restarted pod would leave some behind for ever.
+func (m *Metrics) ProxyLeft(proxyUUID, identity string) {
+	m.streams.drop(proxyName{proxyUUID, identity})
 }
 
 // ProxyReconnected counts a stream of a proxy that had one before.
@@ -101,16 +100,16 @@ func (m *Metrics) ProxyRejected() { m.rejected.Inc() }
 
 // ProxyRequest counts a request; typeURL is the xDS type.
 func (m *Metrics) ProxyRequest(proxyUUID, identity, typeURL string) {
-	m.xdsRequests.WithLabelValues(proxyUUID, identity, typeURL).Inc()
+	m.streams.count(proxyName{proxyUUID, identity}, typeURL, proxyRequested)
 }
 
 // ProxyResponse counts a response, sent or (err) not.
 func (m *Metrics) ProxyResponse(proxyUUID, identity, typeURL string, err error) {
-	v := m.sendSuccess
+	what := proxySent
 	if err != nil {
-		v = m.sendError
+		what = proxyNotSent
 	}
-	v.WithLabelValues(proxyUUID, identity, typeURL).Inc()
+	m.streams.count(proxyName{proxyUUID, identity}, typeURL, what)
 }
 
 // ConfigUpdated records how long it took to bring one type of resource up to date.

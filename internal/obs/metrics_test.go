@@ -106,11 +106,15 @@ func TestSeriesOfAGoneProxyAreDropped(t *testing.T) {
 	m := NewMetrics()
 	touch(m)
 	m.ProxyRequest("u2", "a.b", "lds")
-	m.ProxyDisconnected("u1")
+	m.ProxyResponse("u2", "a.b", "rds", nil)
+	m.ProxyDisconnected()
+	m.ProxyLeft("u1", "a.b")
 	rec := httptest.NewRecorder()
 	m.Handler().ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	require.NotContains(t, rec.Body.String(), `proxy_uuid="u1"`)
 	require.Contains(t, rec.Body.String(), `osm_proxy_xds_request_count{identity="a.b",proxy_uuid="u2",type="lds"} 1`)
+	require.Contains(t, rec.Body.String(), `osm_proxy_response_send_success_count{identity="a.b",proxy_uuid="u2",type="rds"} 1`)
+	require.NotContains(t, rec.Body.String(), "osm_proxy_response_send_error_count{", "what never happened has no series")
 	require.Contains(t, rec.Body.String(), "osm_proxy_connect_count 1")
 }
 

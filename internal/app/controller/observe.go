@@ -25,8 +25,8 @@ type observer struct {
 }
 
 type proxySeen struct {
-	uuid    string
-	streams int
+	uuid, identity string
+	streams        int
 }
 
 // Connected counts a stream, and as a reconnect if the pod had one before.
@@ -38,7 +38,7 @@ func (o *observer) Connected(p xds.Peer) {
 	}
 	seen := o.proxies[p.Pod]
 	if seen == nil {
-		seen = &proxySeen{uuid: o.lookup(p.Pod)}
+		seen = &proxySeen{uuid: o.lookup(p.Pod), identity: p.Identity.String()}
 		o.proxies[p.Pod] = seen
 	} else {
 		o.metrics.ProxyReconnected()
@@ -57,13 +57,18 @@ func (o *observer) lookup(pod meshid.Pod) string {
 	return pod.UID
 }
 
-// Disconnected counts the end of a stream.
+// Disconnected counts the end of a stream; with a pod's last one its series end.
 func (o *observer) Disconnected(p xds.Peer) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if seen := o.proxies[p.Pod]; seen != nil {
-		seen.streams--
-		o.metrics.ProxyDisconnected(seen.uuid)
+	seen := o.proxies[p.Pod]
+	if seen == nil {
+		return
+	}
+	o.metrics.ProxyDisconnected()
+	seen.streams--
+	if seen.streams == 0 {
+		o.metrics.ProxyLeft(seen.uuid, seen.identity)
 	}
 }
 
@@ -78,18 +83,20 @@ func (o *observer) forget(s *snapshot.Snapshot) {
 	}
 }
 
-func (o *observer) uuid(pod meshid.Pod) string {
+// names returns the labels of the peer's series.
+func (o *observer) names(p xds.Peer) (uuid, identity string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if seen := o.proxies[pod]; seen != nil {
-		return seen.uuid
+	if seen := o.proxies[p.Pod]; seen != nil {
+		return seen.uuid, seen.identity
 	}
-	return pod.UID
+	return p.Pod.UID, p.Identity.String()
 }
 
 // Request counts a request, and the time a proxy took to take or refuse a response.
 func (o *observer) Request(p xds.Peer, t envoy.TypeURL, outcome *xds.Outcome) {
-	o.metrics.ProxyRequest(o.uuid(p.Pod), p.Identity.String(), string(t))
+	uuid, identity := o.names(p)
+	o.metrics.ProxyRequest(uuid, identity, string(t))
 	if outcome != nil {
 		o.metrics.ConfigUpdated(string(t), outcome.Took, outcome.Refused == "")
 	}
@@ -100,7 +107,8 @@ func (o *observer) Sent(p xds.Peer, t envoy.TypeURL, _, bytes int, err error) {
 	if err == nil {
 		o.stages.sent(string(t), bytes)
 	}
-	o.metrics.ProxyResponse(o.uuid(p.Pod), p.Identity.String(), string(t), err)
+	uuid, identity := o.names(p)
+	o.metrics.ProxyResponse(uuid, identity, string(t), err)
 }
 
 // Refused counts a stream that was not let in.
