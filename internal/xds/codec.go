@@ -91,10 +91,15 @@ func (c sharing) Unmarshal(data mem.BufferSlice, v any) error {
 	return decodeRequest(buf.ReadOnlyData(), req)
 }
 
-// encodeResponse encodes a response as one piece before the resources and, for each of them, one that stands in front of its
-// encoded content, and that content in one piece or in three. All but the contents lies in one allocation.
+// sharedLeast is how many bytes a part of a resource has at least that is referred to. Shorter ones are copied: gRPC's writer makes
+// a list of the pieces of each frame of 16 KiB anew if they are more than 64.
+const sharedLeast = 512
+
+// encodeResponse encodes a response: long parts of encoded resources are pieces of their own, and what lies between them lies in
+// one allocation.
 func encodeResponse(resp *Response) mem.BufferSlice {
-	front := make([]byte, 0, resp.frontSize())
+	copied, shared := resp.parts()
+	front := make([]byte, 0, resp.frontSize()+copied)
 	front = appendString(front, fieldSystemVersion, resp.system())
 	front = appendString(front, fieldTypeURL, string(resp.Type))
 	front = appendString(front, fieldNonce, resp.Nonce)
@@ -102,27 +107,40 @@ func encodeResponse(resp *Response) mem.BufferSlice {
 		front = protowire.AppendTag(front, fieldRemoved, protowire.BytesType)
 		front = protowire.AppendString(front, name)
 	}
-	each := 2
-	if resp.Type == envoy.Cluster {
-		each = 4
-	}
-	pieces := make([]mem.SliceBuffer, 0, 1+each*len(resp.adds))
-	pieces = append(pieces, front)
+	pieces, begin := make([]mem.SliceBuffer, 0, 1+2*shared), 0
 	for _, d := range resp.adds {
-		begin := len(front)
 		front = appendFront(front, d)
-		pieces = append(pieces, front[begin:])
 		for _, p := range d.res.Pieces() {
-			if len(p) > 0 {
-				pieces = append(pieces, p)
+			if len(p) < sharedLeast {
+				front = append(front, p...)
+				continue
 			}
+			pieces = append(pieces, front[begin:], p)
+			begin = len(front)
 		}
+	}
+	if begin < len(front) {
+		pieces = append(pieces, front[begin:])
 	}
 	out := make(mem.BufferSlice, 0, len(pieces))
 	for i := range pieces {
 		out = append(out, &pieces[i])
 	}
 	return out
+}
+
+// parts are how many bytes of the encoded resources are copied, and how many parts of them are referred to.
+func (r *Response) parts() (copied, shared int) {
+	for _, d := range r.adds {
+		for _, p := range d.res.Pieces() {
+			if len(p) < sharedLeast {
+				copied += len(p)
+			} else {
+				shared++
+			}
+		}
+	}
+	return copied, shared
 }
 
 // sizes are encoded lengths: of the version, of the Any in the Resource, and of the Resource in the response.
