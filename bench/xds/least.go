@@ -109,7 +109,7 @@ func newLeast(s size) (*least, error) {
 func (l *least) serve(own tls.Certificate) error {
 	conf := &tls.Config{Certificates: []tls.Certificate{own}, MinVersion: tls.VersionTLS12}
 	l.srv = grpc.NewServer(grpc.Creds(credentials.NewTLS(conf)), grpc.ForceServerCodecV2(rawCodec{encoding.GetCodecV2(protocodec.Name)}),
-		grpc.ReadBufferSize(8<<10), grpc.WriteBufferSize(8<<10))
+		grpc.ReadBufferSize(8<<10))
 	l.srv.RegisterService(&grpc.ServiceDesc{
 		ServiceName: "envoy.service.discovery.v3.AggregatedDiscoveryService", HandlerType: (*any)(nil),
 		Streams: []grpc.StreamDesc{{StreamName: "DeltaAggregatedResources", ServerStreams: true, ClientStreams: true,

@@ -33,7 +33,6 @@ const (
 	unsentTimeout    = 15 * time.Second // what the other's kernel has not acknowledged ends it too
 	never            = 365 * 24 * time.Hour
 	minClientPing    = 10 * time.Second
-	socketBuffer     = 8 << 10
 	// starting connections do their handshake and get their first configuration at one time, each for startingMost at most.
 	starting     = 128
 	startingMost = 400 * time.Millisecond
@@ -65,7 +64,6 @@ func NewServer(h *Hub, auth Authenticator, conf *tls.Config) (*grpc.Server, erro
 		grpc.MaxConcurrentStreams(streamsPerSocket),
 		grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.ReadBufferSize(0), // TLS keeps a record of its own; a second buffer for each of thousands of sockets gains nothing
-		grpc.WriteBufferSize(socketBuffer),
 		// Pings of a thousand proxies took a third of a per cent of a core; the kernel's probes (ServerHandshake) take none. A proxy
 		// that hangs, whose kernel answers, is found by AnswerTimeout with the next change.
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleTimeout, Time: never, Timeout: unsentTimeout}),
