@@ -124,7 +124,7 @@ func (l Layout) MakeDirs() error {
 	if err := os.MkdirAll(l.Base, 0o755); err != nil {
 		return fmt.Errorf("make the state folder: %w", err)
 	}
-	for _, d := range []string{"", "bin", "etc", "pki", "log", "run", "cni", "dns", "images", "etcd", "containerd", "kubelet", "varlog"} {
+	for _, d := range []string{"", "bin", "etc", "pki", "log", "run", "cni", "cni/bin", "dns", "images", "etcd", "containerd", "kubelet", "varlog"} {
 		mode := os.FileMode(0o700)
 		if d == "dns" || d == "bin" { // mounted into the CoreDNS pod, which drops the right to pass by modes
 			mode = 0o755

@@ -2,8 +2,8 @@ package component
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
-	"strings"
 
 	"openservicemesh.io/osm/localcluster/internal/cluster"
 )
@@ -67,6 +67,7 @@ type Component struct {
 type File struct {
 	Path    string
 	Content string
+	Mode    os.FileMode
 }
 
 // Etcd's address; it listens inside the cluster's namespace only.
@@ -214,16 +215,18 @@ func dual(s Settings, v4, v6 string) string {
 	return v4
 }
 
-// Files are the configuration files that the components read.
+// configMode is of files that components only read.
+const configMode = 0o644
+
+// Files are the configuration files that the components read, and the plugins that containerd runs.
 func Files(s Settings) []File {
-	return []File{
-		{s.Layout.Path("etc", "containerd.toml"), containerdConfig(s)},
-		{s.Layout.Path("etc", "kubelet.yaml"), kubeletConfig(s)},
-		{s.Layout.Path("etc", "kube-proxy.yaml"), proxyConfig(s)},
-		{s.Layout.Path("cni", "10-localcluster.conflist"), cniConfig(s)},
-		{s.Layout.Path("dns", "Corefile"), corefile},
-		{s.Layout.Path("dns", "nothing.zone"), nothingZone},
-	}
+	return append(cniFiles(s),
+		File{s.Layout.Path("etc", "containerd.toml"), containerdConfig(s), configMode},
+		File{s.Layout.Path("etc", "kubelet.yaml"), kubeletConfig(s), configMode},
+		File{s.Layout.Path("etc", "kube-proxy.yaml"), proxyConfig(s), configMode},
+		File{s.Layout.Path("dns", "Corefile"), corefile, configMode},
+		File{s.Layout.Path("dns", "nothing.zone"), nothingZone, configMode},
+	)
 }
 
 func containerdConfig(s Settings) string {
@@ -247,7 +250,7 @@ conf_dir = %[6]q
 snapshotter = %[7]q
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
 runtime_type = "io.containerd.runc.v2"
-`, s.Layout.Path("containerd"), ContainerdState, s.Layout.ContainerdSocket(), PauseImage, s.CNIBinDir, s.Layout.Path("cni"), s.Snapshotter)
+`, s.Layout.Path("containerd"), ContainerdState, s.Layout.ContainerdSocket(), PauseImage, s.Layout.Path("cni", "bin"), s.Layout.Path("cni"), s.Snapshotter)
 }
 
 func kubeletConfig(s Settings) string {
@@ -295,21 +298,6 @@ clusterCIDR: %q
 conntrack: {maxPerCore: 0}
 nftables: {minSyncPeriod: 100ms}
 `, s.Layout.Path("etc", Proxy+".conf"), s.Layout.Node(), dual(s, cluster.PodCIDR, cluster.PodCIDR6))
-}
-
-// cniConfig connects each pod by a routed pair of devices. A bridge would need
-// the machine-wide br_netfilter module for Services to work between two pods of
-// a node; a route does not.
-func cniConfig(s Settings) string {
-	ranges := []string{fmt.Sprintf(`[{"subnet":%q}]`, cluster.PodCIDR)}
-	routes := []string{`{"dst":"0.0.0.0/0"}`}
-	if s.IPv6 {
-		ranges = append(ranges, fmt.Sprintf(`[{"subnet":%q}]`, cluster.PodCIDR6))
-		routes = append(routes, `{"dst":"::/0"}`)
-	}
-	return fmt.Sprintf(`{"cniVersion":"0.4.0","name":"localcluster","plugins":[{"type":"ptp","ipMasq":false,`+
-		`"ipam":{"type":"host-local","dataDir":"/run/cni","ranges":[%s],"routes":[%s]}}]}
-`, strings.Join(ranges, ","), strings.Join(routes, ","))
 }
 
 // corefile answers names of the cluster, and those in the file "hosts" beside

@@ -32,6 +32,7 @@ var needs = []need{
 	{"runc", "runc"},
 	{"nft", "nftables"},
 	{"mount", "mount"},
+	{"nsenter", "util-linux"},
 }
 
 // Plugins of the container network and the folders where distributions put them.

@@ -72,7 +72,7 @@ func Run(l cluster.Layout) error {
 		return err
 	}
 	for _, f := range component.Files(s) {
-		if err := cluster.WriteFile(f.Path, []byte(f.Content), 0o644); err != nil {
+		if err := cluster.WriteFile(f.Path, []byte(f.Content), f.Mode); err != nil {
 			return err
 		}
 	}
