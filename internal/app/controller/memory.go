@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"log/slog"
+	"math"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -13,8 +14,16 @@ import (
 )
 
 const (
-	// gcPercent trades a little CPU for a small heap: between changes the controller has nothing to do.
-	gcPercent = 40
+	// gcPercent trades a little CPU for a small heap: between changes the controller has nothing to do. It is for a live heap of
+	// gcHeap; a larger one gets a smaller share, so that the highest use of memory grows less than the heap, and a smaller one a
+	// larger: what both lose and gain in CPU is least when the room grows with the square root of the heap (Kirisame et al.,
+	// Optimal Heap Limits for Reducing Browser Memory Use, OOPSLA 2022).
+	gcPercent      = 40
+	gcHeap         = 48 << 20
+	leastGCPercent = 25
+	mostGCPercent  = 80
+	// percentStep is the least change of it that is worth stopping the world for.
+	percentStep = 3
 	// memoryLook is how often it is seen, once there was a collection, whether memory can be given back.
 	memoryLook = 500 * time.Millisecond
 	// quietLooks in a row, with less than quietBytes allocated between them, follow a burst that is over.
@@ -54,8 +63,10 @@ func giveBack(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-collected:
-			if look == nil {
+			if busy.follow(liveHeap()) || look == nil {
 				busy.keep()
+			}
+			if look == nil {
 				look = time.After(memoryLook)
 			}
 		case <-look:
@@ -85,6 +96,30 @@ func presentPace() pace {
 	return p
 }
 
+// follow sets percent for a live heap in bytes, unless the user has set one, and reports whether it is another one.
+func (p *pace) follow(live uint64) bool {
+	if os.Getenv("GOGC") != "" {
+		return false
+	}
+	percent := percentFor(live)
+	if d := percent - p.percent; -percentStep < d && d < percentStep {
+		return false
+	}
+	p.percent = percent
+	return true
+}
+
+func percentFor(live uint64) int {
+	return min(mostGCPercent, max(leastGCPercent, int(gcPercent*math.Sqrt(gcHeap/float64(max(live, 1))))))
+}
+
+// liveHeap is what the last collection found in use, in bytes.
+func liveHeap() uint64 {
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	return live[0].Value.Uint64()
+}
+
 func (p pace) keep() {
 	debug.SetGCPercent(p.percent)
 	debug.SetMemoryLimit(p.limit)
@@ -96,10 +131,10 @@ func (p pace) rest() {
 	if p.percent < 0 {
 		return
 	}
-	now := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
-	metrics.Read(now)
-	room := max(leastRoom, now[0].Value.Uint64()*uint64(p.percent)/100)
-	debug.SetMemoryLimit(min(p.limit, int64(now[1].Value.Uint64()-now[2].Value.Uint64()+room))) //nolint:gosec // far less than 2⁶³
+	used := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(used)
+	room := max(leastRoom, liveHeap()*uint64(p.percent)/100)
+	debug.SetMemoryLimit(min(p.limit, int64(used[0].Value.Uint64()-used[1].Value.Uint64()+room))) //nolint:gosec // far less than 2⁶³
 	debug.SetGCPercent(-1)
 }
 

@@ -53,6 +53,21 @@ func TestEveryCollectionIsTold(t *testing.T) {
 	require.Never(t, func() bool { return len(collected) > 0 }, 100*time.Millisecond, 10*time.Millisecond)
 }
 
+func TestRoomGrowsLessThanTheHeap(t *testing.T) {
+	t.Setenv("GOGC", "")
+	require.Equal(t, gcPercent, percentFor(gcHeap))
+	require.Equal(t, leastGCPercent, percentFor(100*gcHeap))
+	require.Equal(t, 30, percentFor(gcHeap*16/9))
+	require.Equal(t, mostGCPercent, percentFor(0))
+	p := pace{percent: gcPercent}
+	require.False(t, p.follow(gcHeap))
+	require.False(t, p.follow(gcHeap*9/10), "not worth it")
+	require.True(t, p.follow(gcHeap*16/9))
+	require.Equal(t, 30, p.percent)
+	t.Setenv("GOGC", "100")
+	require.False(t, p.follow(gcHeap), "the user has said how much")
+}
+
 func TestCollectorRestsUntilMuchIsAllocated(t *testing.T) {
 	busy := presentPace()
 	defer busy.keep()
