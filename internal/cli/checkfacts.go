@@ -8,12 +8,14 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apiextv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 
 	config "openservicemesh.io/osm/api/config/v1alpha2"
 	definitions "openservicemesh.io/osm/api/crds"
@@ -31,7 +33,7 @@ func (a *app) facts(ctx context.Context, cluster *Cluster, o checkOptions) (*che
 	if o.before {
 		steps = append(steps, a.rightsFacts)
 	} else {
-		steps = append(steps, a.controlPlaneFacts, a.webhookFacts, a.definitionFacts, a.policyFacts, a.proxyFacts)
+		steps = append(steps, a.controlPlaneFacts, a.webhookFacts, a.definitionFacts, a.policyFacts, a.proxyFacts, a.departureFacts)
 	}
 	for _, step := range steps {
 		if err := step(ctx, cluster, f); err != nil {
@@ -242,5 +244,19 @@ func (a *app) proxyFacts(ctx context.Context, cluster *Cluster, f *check.Facts) 
 			f.Outages = append(f.Outages, check.Outage{Replica: p.replica, Outage: *p.page.Outage})
 		}
 	}
+	return nil
+}
+
+// departureFacts drops the pods that have gone, or began to, since they were listed: whatever else was read since may lack them.
+func (a *app) departureFacts(ctx context.Context, cluster *Cluster, f *check.Facts) error {
+	pods, err := cluster.Kube.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("cannot list pods: %w", err)
+	}
+	stay := map[types.UID]bool{}
+	for i := range pods.Items {
+		stay[pods.Items[i].UID] = pods.Items[i].DeletionTimestamp == nil
+	}
+	f.Pods = slices.DeleteFunc(f.Pods, func(p corev1.Pod) bool { return !stay[p.UID] })
 	return nil
 }

@@ -2,13 +2,16 @@ package cli
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 	"k8s.io/client-go/kubernetes/fake"
 
@@ -51,4 +54,19 @@ func TestPolicyFactsListEachKindOnce(t *testing.T) {
 	for resource, n := range listed {
 		require.Equal(t, 1, n, resource)
 	}
+}
+
+// A pod that leaves while facts are read is not one whose sidecar has lost its control plane.
+func TestPodsThatLeaveAreNotChecked(t *testing.T) {
+	pod := func(name string) *corev1.Pod {
+		return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID(name)}}
+	}
+	stays, leaving, again := pod("stays"), pod("leaving"), pod("again")
+	f := check.Facts{Pods: []corev1.Pod{*stays, *leaving, *pod("gone"), *again}}
+	leaving.DeletionTimestamp = &metav1.Time{Time: time.Now()}
+	leaving.Finalizers = []string{"kubernetes.io/wait"} // else the fake server takes it for gone
+	again.UID = "another pod of that name"
+	cluster := &Cluster{Kube: fake.NewClientset(stays, leaving, again, pod("new"))}
+	require.NoError(t, (&app{}).departureFacts(t.Context(), cluster, &f))
+	require.Equal(t, []corev1.Pod{*stays}, f.Pods)
 }
