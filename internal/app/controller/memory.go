@@ -14,14 +14,12 @@ import (
 )
 
 const (
-	// gcPercent trades a little CPU for a small heap: between changes the controller has nothing to do. It is for a live heap of
-	// gcHeap; a larger one gets a smaller share, so that the highest use of memory grows less than the heap, and a smaller one a
-	// larger: what both lose and gain in CPU is least when the room grows with the square root of the heap (Kirisame et al.,
-	// Optimal Heap Limits for Reducing Browser Memory Use, OOPSLA 2022).
+	// gcPercent trades a little CPU for a small heap: between changes the controller has nothing to do. It is for a live heap of up to
+	// gcHeap; a larger one gets a smaller share, so that the highest use of memory grows less than the heap: by the square root, which
+	// costs the least CPU for what it saves (Kirisame et al., Optimal Heap Limits for Reducing Browser Memory Use, OOPSLA 2022).
 	gcPercent      = 40
 	gcHeap         = 48 << 20
 	leastGCPercent = 25
-	mostGCPercent  = 80
 	// percentStep is the least change of it that is worth stopping the world for.
 	percentStep = 3
 	// memoryLook is how often it is seen, once there was a collection, whether memory can be given back.
@@ -110,7 +108,7 @@ func (p *pace) follow(live uint64) bool {
 }
 
 func percentFor(live uint64) int {
-	return min(mostGCPercent, max(leastGCPercent, int(gcPercent*math.Sqrt(gcHeap/float64(max(live, 1))))))
+	return min(gcPercent, max(leastGCPercent, int(gcPercent*math.Sqrt(gcHeap/float64(max(live, 1))))))
 }
 
 // liveHeap is what the last collection found in use, in bytes.

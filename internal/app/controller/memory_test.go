@@ -58,7 +58,7 @@ func TestRoomGrowsLessThanTheHeap(t *testing.T) {
 	require.Equal(t, gcPercent, percentFor(gcHeap))
 	require.Equal(t, leastGCPercent, percentFor(100*gcHeap))
 	require.Equal(t, 30, percentFor(gcHeap*16/9))
-	require.Equal(t, mostGCPercent, percentFor(0))
+	require.Equal(t, gcPercent, percentFor(0))
 	p := pace{percent: gcPercent}
 	require.False(t, p.follow(gcHeap))
 	require.False(t, p.follow(gcHeap*9/10), "not worth it")
