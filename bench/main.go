@@ -185,10 +185,10 @@ func insert(page, name string, table *report.Table) error {
 
 func replace(text []byte, name string, table *report.Table) ([]byte, error) {
 	begin, end := []byte("<!-- begin "+name+" -->\n"), []byte("<!-- end "+name+" -->\n")
-	before, rest, found := bytes.Cut(text, begin)
+	before, rest, _ := bytes.Cut(text, begin)
 	_, after, closed := bytes.Cut(rest, end)
-	if !found || !closed {
-		return nil, fmt.Errorf("no place for the table: %q and %q are wanted", begin, end)
+	if !closed || bytes.Count(text, begin) != 1 || bytes.Count(text, end) != 1 {
+		return nil, fmt.Errorf("no place for the table: %q and after it %q are wanted, each once", begin, end)
 	}
 	var out bytes.Buffer
 	out.Write(before)

@@ -33,4 +33,8 @@ func TestInsert(t *testing.T) {
 	require.NoError(t, err)
 	require.Regexp(t, `(?s)^above\n<!-- begin a -->\n## T\n.*\| n \| 1 \|.*<!-- end a -->\nbelow\n$`, string(text))
 	require.ErrorContains(t, insert(page, "b", &report.Table{}), "no place for the table")
+	for _, other := range []string{"<!-- end a -->\n", "<!-- begin a -->\n<!-- end a -->\n"} {
+		require.NoError(t, os.WriteFile(page, append(text, other...), 0o644))
+		require.ErrorContains(t, insert(page, "a", &report.Table{}), "each once")
+	}
 }
