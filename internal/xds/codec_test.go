@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"strings"
 	"testing"
 
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
@@ -37,10 +38,8 @@ func TestTheCodecSaysWhatProtobufSays(t *testing.T) {
 		if len(pieces) > 1+2*shared {
 			t.Fatalf("%d pieces for %d parts that are referred to", len(pieces), shared)
 		}
-		if len(pieces) > 0 {
-			if front := *pieces[0].(*mem.SliceBuffer); cap(front) != resp.frontSize()+copied {
-				t.Fatalf("room for %d bytes was made, %d are wanted", cap(front), resp.frontSize()+copied)
-			}
+		if front := *pieces[0].(*mem.SliceBuffer); cap(front) != resp.frontSize()+copied {
+			t.Fatalf("room for %d bytes was made, %d are wanted", cap(front), resp.frontSize()+copied)
 		}
 		if got := resp.frontSize() + contents(resp); pieces.Len() != got {
 			t.Fatalf("%d bytes, %d are wanted", pieces.Len(), got)
@@ -62,6 +61,7 @@ func TestTheCodecSaysWhatProtobufSays(t *testing.T) {
 func anyResource(t *rapid.T, text *rapid.Generator[string]) *envoy.Resource {
 	name := text.Draw(t, "name")
 	if rapid.Bool().Draw(t, "shared") {
+		name = strings.ReplaceAll(name, "^", "") // no cluster's name has both marks of a gap, which Translate refuses
 		set, err := envoy.Translate(ir.Proxy{Clusters: []ir.Cluster{{Name: name, Kind: ir.Mesh, Protocol: meshid.HTTP, CertSecret: text.Draw(t, "cert")}}}, nil)
 		if err != nil {
 			t.Fatal(err)
