@@ -123,7 +123,7 @@ func (f *fleet) obey(words []string) (Answer, error) {
 		f.each(0, len(f.proxies), func(p *proxy) { p.complete = time.Time{} })
 		return Answer{}, nil
 	case "count":
-		return f.count(), nil
+		return f.count(Answer{}), nil
 	case "complete", "await":
 		return f.wait(words)
 	}
@@ -168,8 +168,8 @@ func (f *fleet) each(from, to int, do func(*proxy)) {
 	}
 }
 
-func (f *fleet) count() Answer {
-	var a Answer
+// count adds to an answer what came since the last reset.
+func (f *fleet) count(a Answer) Answer {
 	f.each(0, len(f.proxies), func(p *proxy) {
 		n := 0
 		for _, k := range p.since {
@@ -213,15 +213,15 @@ func (f *fleet) wait(words []string) (Answer, error) {
 	}
 	end := time.After(patience)
 	for {
-		got, last := f.reached(reached)
-		if got >= n {
-			return f.count().reached(got, last), nil
+		a := f.reached(reached)
+		if a.Proxies >= n {
+			return f.count(a), nil
 		}
 		select {
 		case <-f.news:
 			time.Sleep(lookPause)
 		case <-end:
-			return f.count().reached(got, last), fmt.Errorf("%s: %d of %d within %s", words, got, n, patience)
+			return f.count(a), fmt.Errorf("%s: %d of %d within %s", words, a.Proxies, n, patience)
 		}
 	}
 }
@@ -229,21 +229,16 @@ func (f *fleet) wait(words []string) (Answer, error) {
 // lookPause is between two looks at all proxies: each takes as long as they take for a response, and the times are theirs.
 const lookPause = 20 * time.Millisecond
 
-// reached returns how many proxies have a time, and the last of those times.
-func (f *fleet) reached(at func(*proxy) time.Time) (n int, last time.Time) {
+// reached answers how many proxies have a time, and the last of those times.
+func (f *fleet) reached(at func(*proxy) time.Time) (a Answer) {
 	f.each(0, len(f.proxies), func(p *proxy) {
 		if t := at(p); !t.IsZero() {
-			n++
-			if t.After(last) {
-				last = t
+			a.Proxies++
+			if t.After(a.At) {
+				a.At = t
 			}
 		}
 	})
-	return n, last
-}
-
-func (a Answer) reached(n int, last time.Time) Answer {
-	a.Proxies, a.At = n, last
 	return a
 }
 

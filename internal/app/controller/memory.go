@@ -35,7 +35,7 @@ const (
 
 // tuneMemory keeps the heap small, and within the container's limit if it has one.
 func tuneMemory(log *slog.Logger) {
-	if os.Getenv("GOGC") == "" {
+	if !paceIsGiven() {
 		debug.SetGCPercent(gcPercent)
 	}
 	if _, err := memlimit.SetGoMemLimitWithOpts(); err != nil {
@@ -52,7 +52,6 @@ func giveBack(ctx context.Context) {
 	var b burst
 	busy := presentPace()
 	defer busy.keep()
-	allocated := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
 	collected := make(chan struct{}, 1)
 	onCollection(ctx, collected)
 	look := time.After(memoryLook) // nil: nobody looks
@@ -68,8 +67,7 @@ func giveBack(ctx context.Context) {
 				look = time.After(memoryLook)
 			}
 		case <-look:
-			metrics.Read(allocated)
-			if b.over(allocated[0].Value.Uint64()) {
+			if b.over(measured("/gc/heap/allocs:bytes")) {
 				debug.FreeOSMemory()
 			}
 			if b.quiet < quietLooks {
@@ -96,7 +94,7 @@ func presentPace() pace {
 
 // follow sets percent for a live heap in bytes, unless the user has set one, and reports whether it is another one.
 func (p *pace) follow(live uint64) bool {
-	if os.Getenv("GOGC") != "" {
+	if paceIsGiven() {
 		return false
 	}
 	percent := percentFor(live)
@@ -107,15 +105,21 @@ func (p *pace) follow(live uint64) bool {
 	return true
 }
 
+// paceIsGiven is whether the user has set the collector's percentage.
+func paceIsGiven() bool { return os.Getenv("GOGC") != "" }
+
 func percentFor(live uint64) int {
 	return min(gcPercent, max(leastGCPercent, int(gcPercent*math.Sqrt(gcHeap/float64(max(live, 1))))))
 }
 
 // liveHeap is what the last collection found in use, in bytes.
-func liveHeap() uint64 {
-	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	metrics.Read(live)
-	return live[0].Value.Uint64()
+func liveHeap() uint64 { return measured("/gc/heap/live:bytes") }
+
+// measured is one of the runtime's figures, by its name in runtime/metrics.
+func measured(name string) uint64 {
+	s := []metrics.Sample{{Name: name}}
+	metrics.Read(s)
+	return s[0].Value.Uint64()
 }
 
 func (p pace) keep() {
